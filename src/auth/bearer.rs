@@ -1,0 +1,1 @@
+//! The one bearer token of a request.

@@ -1,0 +1,262 @@
+//! Who is asking? Schemes are tried in the route's order; the first that recognises its credential decides.
+//!
+//! A scheme answers `Ok(None)` (not mine), `Ok(Some(identity))`, or an error that ends the request. It never answers
+//! "could not decide, ask the next". Nothing here knows of status codes: see `proxy/reject.rs`.
+
+mod basic;
+mod bearer;
+mod fost;
+mod jwt;
+mod policy;
+mod token;
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use serde::Deserialize;
+
+use crate::inbound::{Conn, Inbound};
+use crate::payload::PayloadError;
+use crate::store::{Stores, Unavailable};
+use crate::types::Report;
+
+pub use crate::store::facts::Subject;
+pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
+
+/// A caller whose credential was verified.
+#[derive(Debug)]
+pub struct Identity {
+    /// What is known of the caller, shared by all requests with the same credential.
+    pub subject: Arc<Subject>,
+    /// The scheme's name in the configuration, for logs and metrics.
+    pub scheme: Arc<str>,
+    /// Query parameters that carried the credential and that the application does not see.
+    pub query_credentials: &'static [&'static str],
+}
+
+/// Why there is no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthError {
+    /// The credential is missing or wrong: 401.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Nobody can say at the moment: 503.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    /// The body that the signature covers could not be read: 413, 408 or 400.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+}
+
+/// Why a credential was refused. `Display` is for the log; the client sees [`Refusal::code`] at most.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// No credential that any scheme of the route knows.
+    #[error("no credential was presented")]
+    Missing,
+    /// A credential was presented that no scheme of the route claims.
+    #[error("no scheme of this route accepts the credential presented")]
+    Unclaimed,
+    /// Not of the form that its scheme asks for.
+    #[error("malformed credential: {0}")]
+    Malformed(&'static str),
+    /// The signature, secret or password is wrong, or the key, token or user is not known. One answer for all of
+    /// these, so that nobody learns which keys or users exist; the log is told more.
+    #[error("wrong credential: {0}")]
+    Wrong(&'static str),
+    /// Past its expiry.
+    #[error("the credential has expired")]
+    Expired,
+    /// Not valid yet.
+    #[error("the credential is not valid yet")]
+    NotYetValid,
+    /// Its time is too far from this machine's clock.
+    #[error("the timestamp is {0} s away from this machine's clock")]
+    Skewed(i64),
+    /// A token for somebody else.
+    #[error("the token is meant for another audience")]
+    WrongAudience,
+    /// A token by somebody else.
+    #[error("the token is from another issuer")]
+    WrongIssuer,
+    /// A signature that may be used once was used before.
+    #[error("the signature was used before")]
+    Replayed,
+    /// The key is good, but not for this.
+    #[error("the key may not do this: {0}")]
+    Forbidden(&'static str),
+}
+
+impl Refusal {
+    /// A short, fixed code: for the log, the metric label and the client.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing => "credentials_missing",
+            Self::Unclaimed => "credentials_not_accepted",
+            Self::Malformed(_) => "credentials_malformed",
+            Self::Wrong(_) => "credentials_wrong",
+            Self::Expired => "credentials_expired",
+            Self::NotYetValid => "credentials_not_yet_valid",
+            Self::Skewed(_) => "clock_skew",
+            Self::WrongAudience => "wrong_audience",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::Replayed => "replayed",
+            Self::Forbidden(_) => "key_not_allowed",
+        }
+    }
+}
+
+/// One way to prove who one is: a value for `WWW-Authenticate`.
+#[derive(Debug, Clone)]
+pub struct Challenge(pub HeaderValue);
+
+/// Headers and cookies that carry credentials of a scheme: removed from every request before it is forwarded.
+#[derive(Debug, Default)]
+pub struct CredentialNames {
+    /// Lower-case header names.
+    pub headers: Vec<http::HeaderName>,
+    /// Cookie names.
+    pub cookies: Vec<String>,
+}
+
+/// Whom a route lets in.
+#[derive(Debug, Clone)]
+pub enum Access {
+    /// Everybody, as nobody.
+    Public,
+    /// Whoever one of these schemes knows. Never empty: such a route does not load.
+    Accept(Vec<Arc<Scheme>>),
+}
+
+/// The table of schemes. A new scheme is one file and one line here.
+macro_rules! schemes {
+    ($($(#[$doc:meta])* $module:ident::$type:ident = $name:literal,)+) => {
+        /// `[auth.NAME.KIND]`: exactly one kind for each name.
+        #[derive(Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct SchemeSettings {
+            $($(#[$doc])* #[serde(rename = $name)] pub $module: Option<$module::Settings>,)+
+        }
+
+        #[derive(Debug)]
+        enum Kind { $($(#[$doc])* $type($module::$type),)+ }
+
+        impl SchemeSettings {
+            /// All kinds that there are.
+            pub const KINDS: &'static [&'static str] = &[$($name,)+];
+
+            fn build(self, name: &str, stores: &Arc<Stores>, report: &mut Report) -> Option<(Kind, &'static str)> {
+                let mut built = Vec::new();
+                $(if let Some(settings) = self.$module {
+                    built.push(report.within($name, |report| $module::$type::build(name, settings, stores, report)).map(|s| (Kind::$type(s), $name)));
+                })+
+                if built.len() != 1 {
+                    report.error("", "a name under [auth] has exactly one kind", &format!("write [auth.{name}.KIND] with one of {}", Self::KINDS.join(", ")));
+                    return None;
+                }
+                built.pop().flatten()
+            }
+        }
+
+        impl Scheme {
+            async fn attempt(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
+                match &self.kind { $(Kind::$type(scheme) => scheme.authenticate(conn, inbound).await,)+ }
+            }
+
+            fn challenge(&self, why: &Refusal) -> Challenge {
+                match &self.kind { $(Kind::$type(scheme) => scheme.challenge(why),)+ }
+            }
+
+            /// Where this scheme's credentials travel.
+            #[must_use]
+            pub fn credentials(&self) -> CredentialNames {
+                match &self.kind { $(Kind::$type(scheme) => scheme.credentials(),)+ }
+            }
+        }
+    };
+}
+
+schemes! {
+    /// Requests and URLs signed with a shared key, as Fost and Django do.
+    fost::Fost = "fost",
+    /// JSON Web Tokens of an identity provider.
+    jwt::Jwt = "jwt",
+    /// Opaque bearer tokens.
+    token::Token = "token",
+    /// User name and password, RFC 7617.
+    basic::Basic = "basic",
+}
+
+/// One configured scheme.
+#[derive(Debug)]
+pub struct Scheme {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Its kind, such as `jwt`: a metric label.
+    pub kind_name: &'static str,
+    kind: Kind,
+}
+
+impl Scheme {
+    /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
+    pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        let (kind, kind_name) = settings.build(name, stores, report)?;
+        Some(Self { name: name.into(), kind_name, kind })
+    }
+}
+
+/// What one scheme said, for the metric `doorward_auth_total{scheme,outcome,reason}`.
+pub trait Witness {
+    /// `scheme` is `None` when no scheme claimed the request.
+    fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>);
+}
+
+/// Establishes who is asking. `Ok(None)` on a public route alone.
+pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, witness: &mut impl Witness) -> Result<Option<Identity>, AuthError> {
+    let schemes = match access {
+        Access::Public => return Ok(None),
+        Access::Accept(schemes) => schemes,
+    };
+    for scheme in schemes {
+        match scheme.attempt(conn, inbound).await {
+            Ok(None) => {}
+            Ok(Some(identity)) => {
+                witness.attempted(Some(scheme), &Ok(()));
+                return Ok(Some(identity));
+            }
+            Err(error) => {
+                witness.attempted(Some(scheme), &Err(&error));
+                return Err(error);
+            }
+        }
+    }
+    let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
+    let error = AuthError::Refused(refusal);
+    witness.attempted(None, &Err(&error));
+    Err(error)
+}
+
+/// What to tell a client that was refused: one challenge for each scheme of the route, equal ones once.
+#[must_use]
+pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
+    let mut all: Vec<Challenge> = Vec::new();
+    if let Access::Accept(schemes) = access {
+        for scheme in schemes {
+            let challenge = scheme.challenge(why);
+            if !all.iter().any(|other| other.0 == challenge.0) {
+                all.push(challenge);
+            }
+        }
+    }
+    all
+}
+
+/// Whether `name` may be told to an application: 1 to 255 bytes, no control character, no blank at either end, none of
+/// the invisible characters that make two names look alike on a screen (zero-width, bidirectional, U+FEFF).
+#[must_use]
+pub fn valid_user_name(name: &str) -> bool {
+    let invisible =
+        |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    !name.is_empty() && name.len() <= 255 && name.trim() == name && !name.chars().any(|c| c.is_control() || invisible(c))
+}

@@ -1,0 +1,13 @@
+//! `doorward demo`.
+
+use std::process::ExitCode;
+
+/// Arguments of the subcommand.
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs it.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let _ = args;
+    todo!()
+}

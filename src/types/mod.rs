@@ -1,0 +1,19 @@
+//! Leaf types that cannot be wrong: once built, they need no further check.
+//!
+//! Nothing here knows of requests, stores or the network.
+
+mod pattern;
+mod report;
+mod secret;
+mod units;
+
+pub use pattern::{HostPattern, PathPattern};
+pub use report::{Problem, Report, Severity};
+pub use secret::{Secret, SecretSource};
+pub use units::{ByteSize, HumanDuration};
+
+/// Seconds since the Unix epoch by this machine's clock; 0 if the clock stands before 1970.
+#[must_use]
+pub fn unix_now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
