@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
-pub use response::ResponseBody;
+pub use response::{Finished, ResponseBody};
 use spool::Spool;
 
 /// Least that must arrive in each `body_timeout` while a body is awaited.
