@@ -1,6 +1,5 @@
 //! API keys.
 
-use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
 use super::super::Unavailable;
@@ -24,7 +23,7 @@ pub struct NewKey {
 }
 
 /// A key as it is listed: without its secrets. Times are Unix seconds.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct KeyListing {
     /// Its name.
     pub name: String,

@@ -1,6 +1,5 @@
 //! Opaque tokens: their SHA-256, never the tokens.
 
-use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
 use super::super::Unavailable;
@@ -38,7 +37,7 @@ pub struct TokenRow {
 }
 
 /// A token as it is listed. Times are Unix seconds.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct TokenListing {
     /// The name under which it is revoked: the first twelve hexadecimal digits of its hash.
     pub id: String,

@@ -1,6 +1,5 @@
 //! Users with a password.
 
-use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
 
 use super::super::Unavailable;
@@ -21,7 +20,7 @@ pub struct NewUser {
 }
 
 /// A user as it is listed: without the password's hash. Times are Unix seconds.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct UserListing {
     /// The name.
     pub name: String,
