@@ -14,6 +14,8 @@ use crate::types::unix_now;
 
 /// Less than [`DEADLINE`], so that the cause that is reported is the lock and not the time.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
+/// Between two tries to open a database that another process holds.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
 /// SQLite has one writer anyway; these are for readers.
 const CONNECTIONS: u32 = 4;
 
@@ -84,7 +86,7 @@ impl Db {
             Ok(Ok(Ok(pool))) => Ok(Self { pool, aux: aux.clone() }),
             Ok(Ok(Err(OpenFailure::Refused(why)))) => Err(why),
             Ok(Ok(Err(OpenFailure::Sql(error)))) => Err(failed(&error)),
-            Ok(Err(_)) => Err(failed(&"it does not answer")),
+            Ok(Err(_)) => Err(failed(&"another process keeps it locked")),
             Err(broken) => Err(failed(&broken)),
         }
     }
@@ -141,7 +143,24 @@ fn create(file: &Path) -> Result<(), OpenError> {
     }
 }
 
+/// SQLite does not wait at the lock while the database is turned to WAL, as a process that starts at the same time
+/// may be doing: so it is tried again, until the caller's patience ends.
 async fn connect(file: &Path) -> Result<SqlitePool, OpenFailure> {
+    loop {
+        match connect_once(file).await {
+            Err(OpenFailure::Sql(error)) if is_busy(&error) => tokio::time::sleep(RETRY_AFTER).await,
+            done => return done,
+        }
+    }
+}
+
+/// SQLITE_BUSY, whose extended codes hold it in their lowest byte.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
+}
+
+async fn connect_once(file: &Path) -> Result<SqlitePool, OpenFailure> {
     let options = SqliteConnectOptions::new()
         .filename(file)
         .create_if_missing(false)
