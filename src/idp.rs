@@ -212,13 +212,37 @@ mod tests {
 
     #[test]
     fn issuer_urls_are_https_or_loopback() {
-        for good in ["https://id.example.com", "https://id.example.com:8443/realms/x?p=1", "http://127.0.0.1:8080/", "http://127.8.9.1", "http://[::1]:1/x", "http://localhost:9"] {
+        for good in [
+            "https://id.example.com",
+            "https://id.example.com:8443/realms/x?p=1",
+            "http://127.0.0.1:8080/",
+            "http://127.8.9.1",
+            "http://[::1]:1/x",
+            "http://localhost:9",
+        ] {
             assert!(good.parse::<IssuerUrl>().is_ok(), "{good}");
         }
         for bad in [
-            "", "id.example.com", "/x", "http://id.example.com", "http://localhost.evil.example", "http://127.0.0.1.evil.example", "http://128.0.0.1", "http://[::2]/",
-            "https://user@id.example.com", "https://:p@id.example.com", "https://id.example.com/#x", "https://id.example.com/#", "ftp://127.0.0.1/", "file:///etc/passwd",
-            "https://", " https://id.example.com", "https://id.exa\tmple.com", "https:\\\\id.example.com", "data:application/json,{}", "http://0.0.0.0/",
+            "",
+            "id.example.com",
+            "/x",
+            "http://id.example.com",
+            "http://localhost.evil.example",
+            "http://127.0.0.1.evil.example",
+            "http://128.0.0.1",
+            "http://[::2]/",
+            "https://user@id.example.com",
+            "https://:p@id.example.com",
+            "https://id.example.com/#x",
+            "https://id.example.com/#",
+            "ftp://127.0.0.1/",
+            "file:///etc/passwd",
+            "https://",
+            " https://id.example.com",
+            "https://id.exa\tmple.com",
+            "https:\\\\id.example.com",
+            "data:application/json,{}",
+            "http://0.0.0.0/",
         ] {
             assert!(bad.parse::<IssuerUrl>().is_err(), "{bad}");
         }
