@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn settings_that_cannot_work_are_reported_under_their_key() {
         let text = |t: &str| Some(t.to_owned());
-        let cases: &[(Option<Vec<String>>, Option<String>, Option<String>, &str)] = &[
+        let cases = [
             (Some(vec![]), None, None, "prefix"),
             (Some(vec!["Be arer".to_owned()]), None, None, "prefix"),
             (Some(vec!["Bearer".to_owned(), "a:b".to_owned()]), None, None, "prefix"),
@@ -275,8 +275,8 @@ mod tests {
         ];
         for (prefix, header, cookie, key) in cases {
             let mut report = Report::default();
-            assert_eq!(Carrier::build(prefix.clone(), header.clone(), cookie.clone(), &mut report), None);
-            assert_eq!(report.problems().first().unwrap().key, *key);
+            assert_eq!(Carrier::build(prefix, header, cookie, &mut report), None);
+            assert_eq!(report.problems().first().unwrap().key, key);
         }
         let plain = Carrier::build(None, None, None, &mut Report::default()).unwrap();
         assert_eq!(plain.prefixes, ["Bearer"]);
