@@ -9,7 +9,7 @@
 #      the health check passes, the stop signal ends it with 0
 #
 # What it cannot check: that the two base images can be had, and the apt-get line.
-# Needs: bash, Rust, curl, objdump (binutils), setpriv (util-linux). CARGO_TARGET_DIR is honoured, to build faster.
+# Needs: bash, Rust, curl, python3, objdump (binutils). CARGO_TARGET_DIR is honoured, to build faster.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,6 +20,7 @@ work=$(mktemp -d)
 pid=
 cleanup() {
     if [ -n "$pid" ]; then kill -KILL "$pid" 2>/dev/null || true; fi
+    chmod -R u+w "$work"
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -75,63 +76,64 @@ say "it needs only: $(echo $libraries); newest symbol version $newest"
 
 # --- 4. a run --------------------------------------------------------------------------------------------------------
 image=$work/image
-mkdir -p "$image$(dirname "$binary")" "$image$(dirname "$config")" "$image/var/lib/doorward" "$image/tmp"
+settings=$(dirname "$config")
+mkdir -p "$image$(dirname "$binary")" "$image$settings" "$image/var/lib/doorward" "$image/tmp"
 cp "$built" "$image$binary"
-in_image() { (cd / && env -i DOORWARD_CONFIG="$config" "$@"); }
 if [ "$(id -u)" = 0 ]; then
-    # A root directory with nothing but the program, its libraries and its configuration, owned by root.
+    # A root directory with nothing but the program, its libraries and its configuration.
+    inside=
     ldd "$built" | grep -o '/[^ ]*' | while read -r library; do cp -L --parents "$library" "$image/"; done
-    chown "$user" "$image/var/lib/doorward"
-    chmod 1777 "$image/tmp"
-    chmod 755 "$work" "$image"
-    as_user() { in_image "$(command -v chroot)" --userspec="$user" --groups= "$image" "$@"; }
-    say "running it in a bare root directory as $user"
+    become() { exec env -i DOORWARD_CONFIG="$config" "$(command -v chroot)" --userspec="$user" --groups= "$image" "$@"; }
+    say "running it as $user in a bare root directory"
 else
-    config=$image$config
-    as_user() { local program=$1; shift; in_image "$image$program" "$@"; }
-    say "running it as $(id -un); run this as root to try it as $user in a bare root directory"
+    inside=$image
+    become() { local program=$1; shift; exec env -i DOORWARD_CONFIG="$image$config" "$image$program" "$@"; }
+    say "running it as $(id -un); as root this would be $user in a bare root directory"
 fi
-"$built" certs --out "$image/$(basename "$work")-certs" --name localhost >/dev/null
-mv "$image/$(basename "$work")-certs" "$image/${config#"$image"}.d"
-prefix=$([ "$(id -u)" = 0 ] && echo "" || echo "$image")
-port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-https=$(port)
-cat >"$image/${config#"$image"}" <<CONFIG
+as_user() { (become "$@"); }
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+https=$(free_port)
+"$built" certs --out "$image$settings/certs" --name localhost >/dev/null
+cat >"$image$config" <<CONFIG
 [listen]
 https = ["127.0.0.1:$https"]
-admin = "127.0.0.1:$(port)"
+admin = "127.0.0.1:$(free_port)"
 [tls]
-certificate = "$(basename "$config").d/server.crt"
-private_key = "$(basename "$config").d/server.key"
+certificate = "certs/server.crt"
+private_key = "certs/server.key"
 [upstream]
 url = "http://127.0.0.1:9"
 [identity]
 signature = []
 [store]
-url = "sqlite:$prefix/var/lib/doorward/doorward.db"
+url = "sqlite:$inside/var/lib/doorward/doorward.db"
 [auth.staff.basic]
 users = "store"
 [[route]]
 path = "/**"
 accept = ["staff"]
 CONFIG
-if [ "$(id -u)" = 0 ]; then chgrp -R "${user#*:}" "$image$(dirname "$config")"; fi
-find "$image$(dirname "${config#"$image"}")" -type f -exec chmod 640 {} + -o -type d -exec chmod 550 {} +
+if [ "$(id -u)" = 0 ]; then
+    chmod 755 "$work" "$image"
+    chmod 1777 "$image/tmp"
+    chown "$user" "$image/var/lib/doorward"
+    chgrp -R "${user#*:}" "$image$settings"
+fi
+find "$image$settings" -type f -exec chmod 440 {} +
+find "$image$settings" -type d -exec chmod 550 {} +
 
-as_user "$binary" $command >"$work/log" 2>&1 &
+become "$binary" $command >"$work/log" 2>&1 &
 pid=$!
 for _ in $(seq 100); do
     if as_user $health >/dev/null 2>&1; then break; fi
     kill -0 "$pid" 2>/dev/null || { cat "$work/log" >&2; fail "it ended at once"; }
     sleep 0.1
 done
-as_user $health || { cat "$work/log" >&2; fail "the health check does not pass"; }
-status=$(curl --silent --output /dev/null --write-out '%{http_code}' --cacert "$image/${config#"$image"}.d/ca.crt" "https://localhost:$https/")
+as_user $health >/dev/null || { cat "$work/log" >&2; fail "the health check does not pass"; }
+status=$(curl --silent --output /dev/null --write-out '%{http_code}' --cacert "$image$settings/certs/ca.crt" "https://localhost:$https/") || true
 [ "$status" = 401 ] || fail "a request without credentials was answered $status, not 401"
 [ -s "$image/var/lib/doorward/doorward.db" ] || fail "no store was made"
-server=$(pgrep -P "$pid" || true)
-server=${server:-$pid}
-kill -s "${stop_signal#SIG}" $server
+kill -s "${stop_signal#SIG}" "$pid"
 code=0
 wait "$pid" || code=$?
 pid=
