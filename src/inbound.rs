@@ -38,6 +38,26 @@ pub struct Conn {
     pub sni: Option<Arc<str>>,
     /// Which worker thread serves it: the index of its upstream pools.
     pub worker: usize,
+    /// Keeps the connection counted as open. A tunnel that outlives its request holds a clone.
+    pub open: Open,
+}
+
+/// Counts a connection as open, for the connection limit and for the drain, until the last clone is dropped.
+#[derive(Clone, Default)]
+pub struct Open(Option<Arc<dyn std::any::Any + Send + Sync>>);
+
+impl Open {
+    /// Lets `guard` live as long as any clone of the result.
+    #[must_use]
+    pub fn new(guard: impl std::any::Any + Send + Sync) -> Self {
+        Self(Some(Arc::new(guard)))
+    }
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Open" } else { "Open(uncounted)" })
+    }
 }
 
 /// The host that a request is for: exactly one, said alike in all places.
