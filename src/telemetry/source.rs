@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 
 /// What a number means.
@@ -72,13 +72,20 @@ impl Collector for Sources {
             let help = help.strip_suffix('.').unwrap_or(help);
             let mut family = encoder.encode_descriptor(name, help, None, metric_type)?;
             for sample in samples {
-                let mut metric = family.encode_family(&sample.labels)?;
-                match kind {
-                    Kind::Counter => metric.encode_counter::<[(&str, &str); 0], f64, f64>(&sample.value, None)?,
-                    Kind::Gauge => metric.encode_gauge(&sample.value)?,
+                if sample.labels.is_empty() {
+                    write(&mut family, kind, sample.value)?;
+                } else {
+                    write(&mut family.encode_family(&sample.labels)?, kind, sample.value)?;
                 }
             }
         }
         Ok(())
+    }
+}
+
+fn write(metric: &mut MetricEncoder<'_>, kind: Kind, value: f64) -> fmt::Result {
+    match kind {
+        Kind::Counter => metric.encode_counter::<[(&str, &str); 0], f64, f64>(&value, None),
+        Kind::Gauge => metric.encode_gauge(&value),
     }
 }

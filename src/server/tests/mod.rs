@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,6 +56,17 @@ impl Body for PlayBody {
             Self::Text(text) => text.take().map(|text| Ok(Frame::data(text))),
             Self::Endless(_) => Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 100_000])))),
         })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Text(None))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Self::Endless(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -188,7 +199,9 @@ impl Gate {
     }
 
     async fn http2(&self) -> Http2 {
-        let (send, connection) = h2::client::handshake(self.tls(true).await).await.unwrap();
+        // Streams of their own windows never wait for each other.
+        let mut builder = h2::client::Builder::new();
+        let (send, connection) = builder.initial_connection_window_size(1 << 24).handshake(self.tls(true).await).await.unwrap();
         Http2 { send: send.ready().await.unwrap(), connection: tokio::spawn(async move { connection.await.is_ok() }) }
     }
 

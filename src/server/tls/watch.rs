@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// What one look at the files found.
 #[derive(Debug)]
-enum Found {
+pub(super) enum Found {
     Same,
     Swapped,
     /// Not usable, and not reported before.
@@ -52,7 +52,7 @@ impl Certificates {
     }
 
     /// `unsettled` is what the last look could not use. A certificate and its key are rarely replaced in the same instant.
-    fn look(&self, unsettled: Option<Fingerprint>) -> Found {
+    pub(super) fn look(&self, unsettled: Option<Fingerprint>) -> Found {
         let fingerprint = {
             let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
             let fingerprint = Material::read(&source.settings).fingerprint();
