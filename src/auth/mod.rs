@@ -5,7 +5,7 @@
 
 mod basic;
 mod bearer;
-mod fost;
+pub mod fost;
 mod jwt;
 mod policy;
 mod token;
