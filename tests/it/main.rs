@@ -1,1 +1,17 @@
-fn main() {}
+//! Doorward from outside: the real binary, real sockets, real TLS. One file a promise.
+
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests fail by panicking, and helpers say what they are by their names"
+)]
+
+mod support;
+
+mod header_forgery;
