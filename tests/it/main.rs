@@ -14,4 +14,9 @@
 
 mod support;
 
+mod framing;
 mod header_forgery;
+mod hop_by_hop;
+mod hosts;
+mod paths;
+mod plain_http;
