@@ -14,9 +14,17 @@
 
 mod support;
 
+mod basic;
+mod fost;
 mod framing;
 mod header_forgery;
 mod hop_by_hop;
 mod hosts;
+mod identity;
+mod jwks;
+mod jwt;
 mod paths;
 mod plain_http;
+mod policy;
+mod routes;
+mod tokens;
