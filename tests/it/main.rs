@@ -15,6 +15,11 @@
 mod support;
 
 mod basic;
+mod certificates;
+mod cli;
+mod config_check;
+mod drain;
+mod errors;
 mod fost;
 mod framing;
 mod header_forgery;
@@ -23,8 +28,14 @@ mod hosts;
 mod identity;
 mod jwks;
 mod jwt;
+mod limits;
+mod matrix;
 mod paths;
 mod plain_http;
 mod policy;
+mod proxying;
+mod reload;
 mod routes;
+mod secrets;
 mod tokens;
+mod websocket;

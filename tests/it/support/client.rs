@@ -136,6 +136,19 @@ impl Call {
         }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Like `connect`, where the gateway may turn the caller away.
+    pub async fn try_connect(&self) -> Option<Sender> {
+        let stream = TcpStream::connect(self.address).await.ok()?;
+        let mut config = (**self.tls.as_ref()?).clone();
+        config.alpn_protocols = vec![if self.proto == Proto::H2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
+        let tls = try_handshake(stream, &self.sni, Arc::new(config)).await.ok()?;
+        Some(self.speak(tls).await)
+    }
+
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Sender {
         let io = TokioIo::new(stream);
         match self.proto {

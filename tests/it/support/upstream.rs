@@ -55,6 +55,10 @@ pub struct Record {
     pub violations: Vec<String>,
     /// Requests whose body never came to its end.
     pub cut: usize,
+    /// Bytes of bodies, also of those still on their way.
+    pub body_bytes: u64,
+    /// How often the other side hung up on a request that was not answered.
+    pub hung_up: usize,
 }
 
 /// A running upstream; its threads end with the process.
@@ -155,7 +159,7 @@ impl Upstream {
                     connection = all.connections;
                     all.connections += 1;
                 });
-                std::thread::spawn(move || Exchange { wire: &mut wrap(stream), left: Vec::new(), connection }.run(&record, &script));
+                std::thread::spawn(move || Exchange { wire: &mut wrap(stream), left: Vec::new(), connection, record: &record }.run(&script));
             }
         });
     }
@@ -211,13 +215,14 @@ struct Exchange<'a> {
     wire: &'a mut dyn Wire,
     left: Vec<u8>,
     connection: usize,
+    record: &'a watch::Sender<Record>,
 }
 
 impl Exchange<'_> {
-    fn run(&mut self, record: &watch::Sender<Record>, script: &Mutex<Arc<Script>>) {
-        while let Some(mut seen) = self.head(record) {
+    fn run(&mut self, script: &Mutex<Arc<Script>>) {
+        while let Some(mut seen) = self.head() {
             let whole = self.body(&mut seen);
-            record.send_modify(|all| {
+            self.record.send_modify(|all| {
                 all.requests.push(seen.clone());
                 all.total += 1;
                 all.cut += usize::from(!whole);
@@ -236,7 +241,7 @@ impl Exchange<'_> {
                 Act::Talk(talk) => return talk(self.wire),
                 Act::Hang => {
                     let _ = self.wire.read(&mut [0; 1]);
-                    return;
+                    return self.record.send_modify(|all| all.hung_up += 1);
                 }
             };
             if done.and_then(|()| self.wire.flush()).is_err() {
@@ -269,7 +274,11 @@ impl Exchange<'_> {
         }
     }
 
-    fn head(&mut self, record: &watch::Sender<Record>) -> Option<Seen> {
+    fn violation(&self, text: String) {
+        self.record.send_modify(|all| all.violations.push(text));
+    }
+
+    fn head(&mut self) -> Option<Seen> {
         let first = String::from_utf8_lossy(&self.line()?).into_owned();
         let mut seen = Seen { connection: self.connection, ..Seen::default() };
         loop {
@@ -283,10 +292,10 @@ impl Exchange<'_> {
         if let [method, target, "HTTP/1.1"] = parts[..] {
             (seen.method, seen.target) = (method.to_owned(), target.to_owned());
         } else {
-            record.send_modify(|all| all.violations.push(format!("request line {first:?}")));
+            self.violation(format!("request line {first:?}"));
         }
         for problem in uncanonical(&seen) {
-            record.send_modify(|all| all.violations.push(format!("{problem} in {first:?} {:#?}", seen.lines)));
+            self.violation(format!("{problem} in {first:?} {:#?}", seen.lines));
         }
         Some(seen)
     }
@@ -310,6 +319,7 @@ impl Exchange<'_> {
             let piece: Vec<u8> = self.left.drain(..take).collect();
             rest -= piece.len() as u64;
             seen.body_length += piece.len() as u64;
+            self.record.send_modify(|all| all.body_bytes += piece.len() as u64);
             if seen.body.len() < 4 << 20 {
                 seen.body.extend_from_slice(&piece);
             }
