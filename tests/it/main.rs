@@ -37,5 +37,6 @@ mod proxying;
 mod reload;
 mod routes;
 mod secrets;
+mod tidy;
 mod tokens;
 mod websocket;
