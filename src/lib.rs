@@ -7,6 +7,7 @@ pub mod inbound;
 pub mod payload;
 pub mod proxy;
 pub mod reload;
+pub mod observe;
 pub mod server;
 pub mod store;
 pub mod telemetry;

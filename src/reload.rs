@@ -1,1 +1,96 @@
 //! Config -> a running world. Start-up and reload run the same code; any failure keeps the old world.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::HeaderValue;
+
+use crate::auth::{CredentialNames, Scheme};
+use crate::config::Config;
+use crate::inbound::{Cleaning, ReservedNames};
+use crate::payload::PayloadLimits;
+use crate::proxy::route::Parts;
+use crate::proxy::stamp::IdentityStamp;
+use crate::proxy::{Proxy, RequestIds, RouteTable, Stamp};
+use crate::server::World;
+use crate::server::tls::{Certificates, Prepared};
+use crate::store::Stores;
+use crate::telemetry::Telemetry;
+use crate::types::Report;
+
+/// What one configuration builds: whole, and not in force yet.
+#[derive(Debug)]
+pub struct Built {
+    proxy: Proxy,
+    certificates: Prepared,
+}
+
+impl Built {
+    /// Starts a world with it.
+    #[must_use]
+    pub fn start(self) -> World {
+        World { proxy: ArcSwap::from_pointee(self.proxy), certificates: Arc::new(Certificates::new(self.certificates)) }
+    }
+
+    /// Puts it in force in place of what `world` had. Requests under way end in the old one.
+    pub fn replace(self, world: &World) {
+        world.certificates.install(self.certificates);
+        world.proxy.store(Arc::new(self.proxy));
+    }
+}
+
+/// Builds everything that one configuration describes. Reports every mistake and builds nothing if there is one: there is no half world.
+/// `stores` outlive the world; `workers` is the number of threads that will serve it.
+pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Built> {
+    let certificates = Certificates::prepare(&config.tls, report);
+    let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));
+    let schemes: BTreeMap<String, Option<Arc<Scheme>>> = config
+        .auth
+        .into_iter()
+        .map(|(name, settings)| {
+            let scheme = report.within(&format!("auth.{name}"), |report| Scheme::build(&name, settings, stores, report));
+            (name, scheme.map(Arc::new))
+        })
+        .collect();
+    let hsts = hsts(&config.listen.hsts, report);
+    let parts = Parts { schemes: &schemes, upstream: &config.upstream, workers, telemetry };
+    let routes = RouteTable::build(config.route, config.listen.hosts, &parts, report);
+    let (certificates, identity, routes) = (certificates?, identity?, routes?);
+    if report.has_errors() {
+        return None;
+    }
+    let max_body = config.limits.max_body.0;
+    let cleaning = Cleaning {
+        reserved: ReservedNames::new(identity.reserved()),
+        max_headers: config.limits.max_headers,
+        payload: PayloadLimits { max_bytes: if max_body == 0 { u64::MAX } else { max_body }, timeout: config.limits.body_timeout.0 },
+        trusted_proxies: config.listen.trusted_proxies,
+    };
+    let stamp = Stamp::new(identity, credentials(&schemes));
+    let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
+    Some(Built { proxy, certificates })
+}
+
+/// Where the credentials of all schemes travel, also of those that no route accepts.
+fn credentials(schemes: &BTreeMap<String, Option<Arc<Scheme>>>) -> CredentialNames {
+    let mut all = CredentialNames::default();
+    for scheme in schemes.values().flatten() {
+        let mut names = scheme.credentials();
+        all.headers.append(&mut names.headers);
+        all.cookies.append(&mut names.cookies);
+    }
+    all
+}
+
+fn hsts(text: &str, report: &mut Report) -> Option<HeaderValue> {
+    if text.is_empty() {
+        report.warn("listen.hsts", "browsers are not told to insist on HTTPS", "leave hsts out for its default, max-age=31536000");
+        return None;
+    }
+    let value = HeaderValue::from_str(text).ok().filter(|_| text.contains("max-age="));
+    if value.is_none() {
+        report.error("listen.hsts", "this is not a value for Strict-Transport-Security", "write \"max-age=31536000\"");
+    }
+    value
+}

@@ -1,21 +1,242 @@
 //! The life of a request.
 
+mod dial;
+mod forwarded;
+mod pool;
+mod reject;
+pub mod route;
 pub mod stamp;
+mod upgrade;
+pub mod upstream;
 
-use http::{Request, Response};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::inbound::Conn;
-use crate::payload::ResponseBody;
+use crate::auth::{self, AuthError, Scheme, Witness};
+use crate::inbound::{self, Cleaning, Conn, Inbound};
+use crate::payload::{Progress, ResponseBody};
+use crate::telemetry::{AccessEntry, Telemetry};
+
+pub use forwarded::Stamp;
+pub use reject::Rejection;
+pub use route::{Route, RouteTable};
+
+/// Doorward's own pages. Never forwarded, whatever the routes say.
+const OWN_PREFIX: &str = "/.doorward";
 
 /// Routes, schemes, policies, stamp: one configuration's world, immutable.
 #[derive(Debug)]
-pub struct Proxy {}
+pub struct Proxy {
+    /// How requests are cleaned.
+    pub cleaning: Cleaning,
+    /// The routes.
+    pub routes: RouteTable,
+    /// What is asserted upstream.
+    pub stamp: Stamp,
+    /// `Strict-Transport-Security`.
+    pub hsts: Option<HeaderValue>,
+    /// Metrics and access log.
+    pub telemetry: Telemetry,
+    /// Makes request ids.
+    pub ids: RequestIds,
+}
 
 impl Proxy {
     /// Answers one request. Never fails; the access-log line is written when the response's body has ended.
     pub async fn handle(&self, conn: &Conn, request: Request<Incoming>) -> Response<ResponseBody> {
-        let _ = (conn, request);
-        todo!()
+        let mut log = AccessLog::new(&self.telemetry, conn, &request, self.ids.next());
+        let (method, version, navigation) =
+            (request.method().clone(), request.version(), inbound::is_navigation(request.method(), request.headers()));
+        let mut response = match self.serve(conn, request, &mut log).await {
+            Ok(response) => response,
+            Err(rejection) => {
+                log.rejected(&rejection);
+                rejection.into_response(&reject::Manner { navigation, version, request_id: &log.entry.request_id })
+            }
+        };
+        if let Some(hsts) = &self.hsts {
+            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, hsts.clone());
+        }
+        log.entry.status = response.status().as_u16();
+        let expects_body = method != Method::HEAD
+            && !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS);
+        response.body_mut().log(self.telemetry.clone(), log.entry, log.progress, expects_body);
+        response
+    }
+
+    async fn serve(&self, conn: &Conn, request: Request<Incoming>, log: &mut AccessLog<'_>) -> Result<Response<ResponseBody>, Rejection> {
+        let mut inbound = Inbound::clean(request, conn, &self.cleaning)?;
+        log.cleaned(&mut inbound);
+        if let Some(own) = self.own_page(&inbound) {
+            return own;
+        }
+        let route = self.routes.find(conn, &inbound)?;
+        log.routed(route);
+        let identity = auth::authenticate(&route.access, conn, &mut inbound, log).await.map_err(|why| {
+            let challenges = if let AuthError::Refused(refusal) = &why { auth::challenges(&route.access, refusal) } else { Vec::new() };
+            Rejection::Unauthenticated(why, challenges)
+        })?;
+        log.authenticated(identity.as_ref());
+        let permit = route.policy.authorize(identity, &inbound).map_err(Rejection::denied)?;
+        self.stamp.apply(&mut inbound, conn, &permit, route.forward_credentials, &log.entry.request_id)?;
+        let sent = Instant::now();
+        let answer = route.upstream.forward(conn, inbound, permit).await;
+        log.entry.upstream = sent.elapsed();
+        answer
+    }
+
+    /// `/.doorward/jwks.json`: the public keys of the assertions. Everything else below the prefix is nothing.
+    fn own_page(&self, inbound: &Inbound) -> Option<Result<Response<ResponseBody>, Rejection>> {
+        let rest = inbound.rule_path().strip_prefix(OWN_PREFIX)?;
+        if !(rest.is_empty() || rest.starts_with('/')) {
+            return None;
+        }
+        if rest != "/jwks.json" {
+            return Some(Err(Rejection::NoRoute));
+        }
+        if inbound.method() != Method::GET && inbound.method() != Method::HEAD {
+            return Some(Err(Rejection::ReadOnly));
+        }
+        let mut response = Response::new(ResponseBody::full(self.stamp.jwks().clone()));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        Some(Ok(response))
+    }
+}
+
+/// Makes ids that no other request of this process, and hardly one of another, bears. They are not secret.
+#[derive(Debug)]
+pub struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        let mut seed = [0; 8];
+        // Without randomness ids of two processes may be alike; nothing is decided by them.
+        let _ = aws_lc_rs::rand::fill(&mut seed);
+        Self { process: u64::from_ne_bytes(seed), next: AtomicU64::new(0) }
+    }
+}
+
+impl RequestIds {
+    fn next(&self) -> String {
+        format!("{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The access-log entry while the request is on its way.
+struct AccessLog<'a> {
+    entry: AccessEntry,
+    progress: Option<Arc<Progress>>,
+    telemetry: &'a Telemetry,
+}
+
+impl<'a> AccessLog<'a> {
+    fn new(telemetry: &'a Telemetry, conn: &Conn, request: &Request<Incoming>, request_id: String) -> Self {
+        let entry = AccessEntry {
+            started: Instant::now(),
+            request_id,
+            peer: conn.peer.address(),
+            protocol: if request.version() == Version::HTTP_2 {
+                "HTTP/2.0"
+            } else if request.version() == Version::HTTP_11 {
+                "HTTP/1.1"
+            } else {
+                "HTTP/1.0"
+            },
+            method: request.method().clone(),
+            host: String::new(),
+            path: request.uri().path().to_owned(),
+            route: None,
+            scheme: None,
+            user: None,
+            code: "ok",
+            cause: None,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            auth: Duration::ZERO,
+            upstream: Duration::ZERO,
+            broken: false,
+        };
+        Self { entry, progress: None, telemetry }
+    }
+
+    fn cleaned(&mut self, inbound: &mut Inbound) {
+        self.entry.host.clone_from(&inbound.host().name);
+        self.progress = Some(inbound.payload().progress());
+    }
+
+    fn routed(&mut self, route: &Route) {
+        self.entry.route = Some(Arc::clone(&route.metrics));
+        self.entry.auth = self.entry.started.elapsed();
+    }
+
+    fn authenticated(&mut self, identity: Option<&auth::Identity>) {
+        self.entry.auth = self.entry.started.elapsed().saturating_sub(self.entry.auth);
+        if let Some(identity) = identity {
+            self.entry.user = Some(identity.subject.user.clone());
+            self.entry.scheme = Some(Arc::clone(&identity.scheme));
+        }
+    }
+
+    fn rejected(&mut self, rejection: &Rejection) {
+        self.entry.code = rejection.public().1;
+        self.entry.cause = Some(causes(rejection));
+        if let Rejection::Unauthenticated(..) = rejection {
+            self.entry.auth = self.entry.started.elapsed().saturating_sub(self.entry.auth);
+        }
+    }
+}
+
+impl Witness for AccessLog<'_> {
+    fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>) {
+        let (outcome, reason) = match outcome {
+            Ok(()) => ("ok", "none"),
+            Err(AuthError::Refused(refusal)) => ("refused", refusal.code()),
+            Err(AuthError::Unavailable(_)) => ("unavailable", "unavailable"),
+            Err(AuthError::Payload(_)) => ("refused", "body"),
+        };
+        self.telemetry.auth(scheme.map_or("none", |scheme| &scheme.name), outcome, reason);
+        if let Some(scheme) = scheme {
+            self.entry.scheme = Some(Arc::clone(&scheme.name));
+        }
+    }
+}
+
+/// An error and what caused it, in one line for the operator.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+impl Rejection {
+    /// A missing scope is told to the client (RFC 6750 section 3.1), any other condition is not.
+    fn denied(denied: auth::Denied) -> Self {
+        let challenges = match &denied {
+            auth::Denied::Scope(scopes) => {
+                HeaderValue::try_from(format!("Bearer realm=\"doorward\", error=\"insufficient_scope\", scope=\"{scopes}\""))
+                    .map(auth::Challenge)
+                    .into_iter()
+                    .collect()
+            }
+            auth::Denied::Require(_) => Vec::new(),
+        };
+        Self::Denied(denied, challenges)
     }
 }

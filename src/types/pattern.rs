@@ -53,14 +53,11 @@ impl std::str::FromStr for PathPattern {
             return Err(format!("the path pattern {text:?} may not hold any of ? # % \\ ; as it is matched against the decoded path alone"));
         }
         let (path, rest) = match path.strip_suffix("**") {
-            Some("") => ("", true),
-            Some(prefix) if prefix.ends_with('/') => (prefix.trim_end_matches('/'), true),
+            Some("") => return Ok(Self { text: text.to_owned(), segments: Vec::new(), rest: true }),
+            Some(prefix) if prefix.ends_with('/') => (prefix.strip_suffix('/').unwrap_or(prefix), true),
             Some(_) => return Err(format!("in {text:?}, ** stands for whole segments; write it after a '/', at the end")),
             None => (path, false),
         };
-        if rest && path.is_empty() {
-            return Ok(Self { text: text.to_owned(), segments: Vec::new(), rest });
-        }
         let segments = path.split('/').map(|part| segment(part, text)).collect::<Result<Vec<_>, _>>()?;
         let inner = segments.len() - 1;
         if segments.iter().enumerate().any(|(at, s)| (rest || at < inner) && *s == Segment::Literal(String::new())) {
@@ -167,8 +164,8 @@ mod tests {
     #[test]
     fn patterns_that_could_never_match_or_say_two_things_do_not_parse() {
         for text in [
-            "", "api", "/a**", "/**/a", "/a/*", "/a//b", "/a//**", "/{}", "/{a b}", "/a{b}", "/../a", "/./a", "/a?b", "/a#b", "/a%20b", "/a\\b",
-            "/a;b", "/a\u{7}b",
+            "", "api", "/a**", "/**/a", "/a/*", "/a//b", "/a//**", "//**", "/{}", "/{a b}", "/a{b}", "/../a", "/./a", "/a?b", "/a#b", "/a%20b",
+            "/a\\b", "/a;b", "/a\u{7}b",
         ] {
             assert!(text.parse::<PathPattern>().is_err(), "{text}");
         }

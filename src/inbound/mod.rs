@@ -1,0 +1,293 @@
+//! The request made safe, before anything else looks at it.
+//!
+//! What could be read in two ways is refused (400). What ends at this hop is taken away on the client's own headers, before
+//! anything is stamped. Names that only Doorward may set are taken away in every spelling. The path that a rule sees is
+//! the path that is forwarded.
+
+mod conn;
+mod cookies;
+mod framing;
+mod host;
+mod names;
+mod target;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Request};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use crate::payload::{Payload, PayloadError, PayloadLimits};
+
+pub use conn::{Conn, Open, Peer};
+pub use host::{Host, parse as parse_host};
+pub use names::{ReservedNames, strip_response_hop_by_hop};
+
+/// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
+/// lower case.
+const METHODS: &[&str] = &[
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "MKCALENDAR",
+    "SEARCH",
+    "QUERY",
+    "ACL",
+    "BIND",
+    "UNBIND",
+    "REBIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "VERSION-CONTROL",
+    "PURGE",
+];
+
+/// Why a request was refused before anything else looked at it.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclean {
+    /// 405, and the connection is closed.
+    #[error("the method is not let through")]
+    Method,
+    /// 400.
+    #[error("ambiguous target: {0}")]
+    Target(&'static str),
+    /// 400.
+    #[error("ambiguous host: {0}")]
+    Host(&'static str),
+    /// 400.
+    #[error("ambiguous header: {0}")]
+    Header(&'static str),
+    /// 400.
+    #[error("ambiguous framing: {0}")]
+    Framing(&'static str),
+    /// 417.
+    #[error("an expectation other than 100-continue")]
+    Expectation,
+    /// 431.
+    #[error("more header lines than allowed")]
+    TooManyHeaders,
+    /// 413.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+}
+
+/// How requests are cleaned.
+#[derive(Debug)]
+pub struct Cleaning {
+    /// Names that no client may send.
+    pub reserved: ReservedNames,
+    /// Most header lines.
+    pub max_headers: usize,
+    /// How much of a body is taken.
+    pub payload: PayloadLimits,
+    /// Peers whose `X-Forwarded-For` is extended rather than replaced.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+}
+
+/// A WebSocket handshake (RFC 6455 section 4.1) that is to be answered once the upstream has.
+#[derive(Debug)]
+pub struct WantedUpgrade {
+    /// The client's side, once it was answered 101.
+    pub client: OnUpgrade,
+    /// `Sec-WebSocket-Key`.
+    pub key: HeaderValue,
+}
+
+/// A request that was cleaned: what schemes, policy and upstream work on.
+#[derive(Debug)]
+pub struct Inbound {
+    method: Method,
+    target: PathAndQuery,
+    /// Only where it differs from the path as sent.
+    decoded_path: Option<String>,
+    host: Host,
+    headers: HeaderMap,
+    payload: Payload,
+    upgrade: Option<WantedUpgrade>,
+    forwarded_for: Option<String>,
+}
+
+impl Inbound {
+    /// Makes a request safe, or says why it cannot be.
+    pub fn clean(request: Request<Incoming>, conn: &Conn, cleaning: &Cleaning) -> Result<Self, Unclean> {
+        let (mut parts, body) = request.into_parts();
+        if !METHODS.contains(&parts.method.as_str()) {
+            return Err(Unclean::Method);
+        }
+        let headers = &mut parts.headers;
+        if headers.len() > cleaning.max_headers {
+            return Err(Unclean::TooManyHeaders);
+        }
+        framing::check_framing(parts.version, headers)?;
+        framing::check_expectation(headers)?;
+        let host = Host::take(parts.version, &parts.uri, headers)?;
+        let target = parts.uri.path_and_query().cloned().ok_or(Unclean::Target("there is none"))?;
+        let decoded_path = match target::decode_path(target.path())? {
+            std::borrow::Cow::Owned(decoded) if decoded != target.path() => Some(decoded),
+            _ => None,
+        };
+        if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Unclean::Header("more than one Authorization"));
+        }
+        let payload = Payload::new(body, cleaning.payload)?;
+        let upgrade =
+            framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
+        names::strip_hop_by_hop(headers)?;
+        let forwarded_for =
+            conn.peer.ip().filter(|ip| cleaning.trusted_proxies.iter().any(|net| net.contains(ip))).and_then(|_| joined(headers, "x-forwarded-for"));
+        cleaning.reserved.strip(headers);
+        cookies::join(headers)?;
+        Ok(Self {
+            method: parts.method,
+            target,
+            decoded_path,
+            host,
+            headers: parts.headers,
+            payload,
+            upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
+            forwarded_for,
+        })
+    }
+
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The host that the request is for.
+    #[must_use]
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Path and query exactly as they will be forwarded.
+    #[must_use]
+    pub fn target(&self) -> &PathAndQuery {
+        &self.target
+    }
+
+    /// The path exactly as it was sent and as it will be forwarded.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.path()
+    }
+
+    /// The path percent-decoded: what rules are matched against.
+    #[must_use]
+    pub fn rule_path(&self) -> &str {
+        self.decoded_path.as_deref().unwrap_or_else(|| self.target.path())
+    }
+
+    /// The query exactly as it was sent, without `?`; `None` without one.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.target.query()
+    }
+
+    /// The client's headers that are left after cleaning.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The headers, for the stamp.
+    #[must_use]
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn payload(&mut self) -> &mut Payload {
+        &mut self.payload
+    }
+
+    /// `X-Forwarded-For` as a trusted proxy sent it; `None` from anybody else.
+    #[must_use]
+    pub fn forwarded_for(&self) -> Option<&str> {
+        self.forwarded_for.as_deref()
+    }
+
+    /// Whether a WebSocket is asked for.
+    #[must_use]
+    pub fn wants_upgrade(&self) -> bool {
+        self.upgrade.is_some()
+    }
+
+    /// The one value of a header; `Ok(None)` when it is absent, `Err` when there are several or it is not visible ASCII.
+    pub fn single(&self, name: &str) -> Result<Option<&str>, &'static str> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(value), None) => value.to_str().map(Some).map_err(|_| "a header holds bytes outside visible ASCII"),
+            (Some(_), Some(_)) => Err("a header is sent more than once"),
+        }
+    }
+
+    /// The value of the cookie `name`; an error when it is sent more than once or is not visible ASCII.
+    pub fn cookie(&self, name: &str) -> Result<Option<&str>, &'static str> {
+        self.single("cookie")?.map_or(Ok(None), |line| cookies::find(line, name))
+    }
+
+    /// Whether it presents something that looks like a credential: `Authorization`, or `_k` and `_s` in the query.
+    #[must_use]
+    pub fn presents_credentials(&self) -> bool {
+        let in_query = |name: &str| self.query().is_some_and(|query| query.split('&').any(|part| part.starts_with(name)));
+        self.headers.contains_key(header::AUTHORIZATION) || (in_query("_k=") && in_query("_s="))
+    }
+
+    /// Whether a person's browser asks for a page, rather than a script or a program for data.
+    #[must_use]
+    pub fn is_navigation(&self) -> bool {
+        is_navigation(&self.method, &self.headers)
+    }
+
+    /// Takes query parameters away, those that carried a credential. What is left keeps its bytes and its order.
+    pub fn forget_parameters(&mut self, names: &[&str]) {
+        let Some(query) = self.target.query() else { return };
+        let kept: Vec<&str> = query.split('&').filter(|part| !names.contains(&part.split('=').next().unwrap_or(part))).collect();
+        let target = if kept.is_empty() { self.target.path().to_owned() } else { format!("{}?{}", self.target.path(), kept.join("&")) };
+        // A part of a valid target is a valid target; were it not, the longer one would stay and the upstream would see a spent credential.
+        if let Ok(target) = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)) {
+            self.target = target;
+        }
+    }
+
+    /// Takes a cookie away and leaves the others byte for byte.
+    pub fn forget_cookie(&mut self, name: &str) {
+        cookies::remove(&mut self.headers, name);
+    }
+
+    /// Takes the request apart for the upstream.
+    #[must_use]
+    pub fn into_parts(self) -> (Method, PathAndQuery, Host, HeaderMap, Payload, Option<WantedUpgrade>) {
+        (self.method, self.target, self.host, self.headers, self.payload, self.upgrade)
+    }
+}
+
+/// Whether a person's browser asks for a page: `Accept` names HTML, and `Sec-Fetch-Mode`, where sent, says `navigate`.
+#[must_use]
+pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    let says = |name: &str, what: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(|value| value.contains(what));
+    (method == Method::GET || method == Method::HEAD)
+        && says("accept", "text/html") == Some(true)
+        && says("sec-fetch-mode", "navigate") != Some(false)
+}
+
+fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
+    let values: Option<Vec<&str>> = headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
+    values.filter(|values| !values.is_empty()).map(|values| values.join(", "))
+}

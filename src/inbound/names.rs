@@ -1,0 +1,294 @@
+//! Header names: which end at this hop, and which only Doorward may set.
+//!
+//! CGI, WSGI, Rack and PHP fold a header's name into a variable: upper case, with `_` for every character that is not a
+//! letter or digit. `X_Forwarded_User`, `X.Forwarded.User` and `X-Forwarded-User` are then one. So names are compared folded.
+
+use std::collections::HashSet;
+
+use http::header::{self, HeaderMap, HeaderName};
+
+use super::Unclean;
+
+/// Headers of one hop (RFC 9110 section 7.6.1 and its ancestors), and those that decide framing: never copied.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    "content-length",
+    "expect",
+    "early-data",
+];
+
+/// What `Connection` may not take away: without these the request would be another one.
+const NOT_NOMINATED: &[HeaderName] = &[header::AUTHORIZATION, header::COOKIE, header::CONTENT_TYPE, header::CONTENT_ENCODING];
+
+/// Names that only a proxy may set, whatever the configuration says.
+const ALWAYS_RESERVED: &[&str] = &[
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-uri",
+    "x-forwarded-prefix",
+    "x-forwarded-method",
+    "x-forwarded-server",
+    "x-forwarded-scheme",
+    "x-forwarded-ssl",
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x-forwarded-client-cert",
+    "x-forwarded-access-token",
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-host",
+    "x-original-method",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-host",
+    "client-cert",
+    "client-cert-chain",
+    "remote-user",
+    "proxy",
+    "x-request-id",
+    "x-doorward-signature",
+    "x-doorward-assertion",
+    "x-url-scheme",
+    "x-scheme",
+    "front-end-https",
+    "x-arr-ssl",
+];
+
+/// Whole families that only a proxy may set, folded.
+const RESERVED_FAMILIES: &[&str] = &["x_envoy_", "ssl_client_", "x_ssl_", "x_doorward_"];
+
+/// The names that no client may send.
+#[derive(Debug)]
+pub struct ReservedNames {
+    exact: HashSet<Box<str>>,
+    aliases: HashSet<Box<str>>,
+}
+
+impl ReservedNames {
+    /// Those that are always reserved, and `more`.
+    #[must_use]
+    pub fn new(more: impl IntoIterator<Item = HeaderName>) -> Self {
+        let mut exact: HashSet<Box<str>> = ALWAYS_RESERVED.iter().map(|name| fold(name).into()).collect();
+        exact.extend(more.into_iter().map(|name| Box::from(fold(name.as_str()))));
+        // Names with a meaning of their own here: they may be sent, but not under an alias that an application folds into them.
+        let standing = [
+            "content-type",
+            "content-encoding",
+            "content-language",
+            "content-location",
+            "content-range",
+            "user-agent",
+            "if-match",
+            "if-none-match",
+            "accept-encoding",
+            "x-fost-user",
+            "x-fost-headers",
+            "x-fost-timestamp",
+            "x-requested-with",
+            "x-csrftoken",
+            "x-csrf-token",
+            "x-xsrf-token",
+            "proxy-authorization",
+            "www-authenticate",
+        ];
+        let aliases = HOP_BY_HOP.iter().chain(&standing).filter(|name| name.contains('-')).map(|name| fold(name).into()).collect();
+        Self { exact, aliases }
+    }
+
+    /// Whether a client may not send `name`.
+    #[must_use]
+    pub fn holds(&self, name: &HeaderName) -> bool {
+        let name = name.as_str();
+        let mut buffer = [0; 64];
+        let long;
+        let folded = match fold_into(name, &mut buffer) {
+            Some(folded) => folded,
+            None => {
+                long = fold(name);
+                &long
+            }
+        };
+        if self.exact.contains(folded) || RESERVED_FAMILIES.iter().any(|family| folded.starts_with(family)) {
+            return true;
+        }
+        // The canonical spelling has hyphens and nothing else; any other spelling of a standing name is an alias.
+        let canonical = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        !canonical && self.aliases.contains(folded)
+    }
+
+    /// Removes every reserved header.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        remove_if(headers, |name| self.holds(name));
+    }
+}
+
+/// Removes what ends at this hop: the names that `Connection` lists, and the fixed ones.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), Unclean> {
+    if headers.contains_key(header::CONNECTION) {
+        let mut listed = Vec::new();
+        for value in headers.get_all(header::CONNECTION) {
+            let value = value.to_str().map_err(|_| Unclean::Header("Connection is not ASCII"))?;
+            for name in value.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+                let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unclean::Header("Connection names something that is not a header"))?;
+                listed.push(name);
+            }
+        }
+        for name in listed.iter().filter(|name| !NOT_NOMINATED.contains(name)) {
+            headers.remove(name);
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(*name);
+    }
+    Ok(())
+}
+
+/// Removes what ends at this hop from an upstream's response; malformed names in `Connection` name nothing.
+pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| name != header::CONTENT_LENGTH && name != header::SET_COOKIE && name != header::CONTENT_TYPE)
+        .collect();
+    for name in &listed {
+        headers.remove(name);
+    }
+    for name in ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"] {
+        headers.remove(name);
+    }
+}
+
+fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn fold(name: &str) -> String {
+    name.bytes().map(fold_byte).map(char::from).collect()
+}
+
+fn fold_into<'b>(name: &str, buffer: &'b mut [u8; 64]) -> Option<&'b str> {
+    let folded = buffer.get_mut(..name.len())?;
+    for (to, from) in folded.iter_mut().zip(name.bytes()) {
+        *to = fold_byte(from);
+    }
+    std::str::from_utf8(folded).ok()
+}
+
+fn fold_byte(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reserved() -> ReservedNames {
+        ReservedNames::new([HeaderName::from_static("x-remote-user"), HeaderName::from_static("x-forwarded-user")])
+    }
+
+    #[test]
+    fn every_spelling_of_a_reserved_name_is_reserved() {
+        for name in [
+            "x-forwarded-user",
+            "x_forwarded_user",
+            "x-forwarded_user",
+            "x.forwarded.user",
+            "x!forwarded~user",
+            "X-FORWARDED-USER",
+            "x-remote-user",
+            "x_remote_user",
+            "remote_user",
+            "x-envoy-original-path",
+            "x_envoy_internal",
+            "ssl_client_s_dn",
+            "x-ssl-client-cert",
+            "proxy",
+            "content_length",
+            "transfer_encoding",
+            "content_type",
+            "forwarded",
+            "x-real.ip",
+            "x-request-id",
+            "x'forwarded`user",
+            "x-doorward-anything",
+        ] {
+            assert!(reserved().holds(&HeaderName::from_bytes(name.as_bytes()).unwrap()), "{name}");
+        }
+        for name in [
+            "x-forwarded-users",
+            "xforwardeduser",
+            "accept",
+            "content-type",
+            "my_header",
+            "authorization",
+            "cookie",
+            "x-fost-user",
+            "user-agent",
+            "x-forwarded",
+        ] {
+            assert!(!reserved().holds(&HeaderName::from_bytes(name.as_bytes()).unwrap()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_longer_than_the_buffer_is_judged_alike() {
+        let long = format!("x-{}", "a".repeat(80));
+        let reserved = ReservedNames::new([HeaderName::from_bytes(long.as_bytes()).unwrap()]);
+        assert!(reserved.holds(&HeaderName::from_bytes(long.replace('-', "_").as_bytes()).unwrap()));
+    }
+
+    #[test]
+    fn connection_takes_away_what_it_names_but_not_what_makes_the_request() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-Drop,\tauthorization"),
+            ("connection", "Cookie"),
+            ("x-drop", "1"),
+            ("x-keep", "1"),
+            ("authorization", "a"),
+            ("cookie", "c=1"),
+            ("te", "trailers"),
+            ("content-length", "3"),
+        ] {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        strip_hop_by_hop(&mut headers).unwrap();
+        let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["authorization", "cookie", "x-keep"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_separator_and_case_still_reserves(separator in "[-_.!#$%&'*+^`|~]", upper in any::<bool>()) {
+            let name = format!("x{separator}forwarded{separator}user");
+            let name = if upper { name.to_uppercase() } else { name };
+            prop_assert!(reserved().holds(&HeaderName::from_bytes(name.as_bytes()).unwrap()));
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Bodies. A body that a signature covers is read once, under a limit: the bytes verified are the bytes forwarded.
+//! What it never does: buffer a body that nobody asked to verify, or pass a request's trailers on.
+
+mod response;
+mod spool;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep};
+
+pub use response::{Finished, ResponseBody};
+use spool::Spool;
+
+/// Least that must arrive in each `body_timeout` while a body is awaited.
+const WINDOW_BYTES: u64 = 1024;
+
+/// Why a request body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// Longer than allowed: 413.
+    #[error("the body is longer than {0} bytes")]
+    TooLarge(u64),
+    /// The client stopped sending: 408.
+    #[error("the client stopped sending the body")]
+    TimedOut,
+    /// The connection broke, or the framing is wrong: 400.
+    #[error("the body could not be read: {0}")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The temporary file failed: 503.
+    #[error("the body could not be spooled: {0}")]
+    Spool(#[source] std::io::Error),
+}
+
+/// What others may know of a body while it is on its way.
+#[derive(Debug, Default)]
+pub struct Progress {
+    received: AtomicU64,
+    ended: AtomicBool,
+    too_large: AtomicBool,
+    timed_out: AtomicBool,
+    broken: AtomicBool,
+}
+
+impl Progress {
+    /// Bytes received from the client so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Whether the whole body has been handed on.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Why the body failed, if it did: the upstream's error is then only a consequence.
+    #[must_use]
+    pub fn failure(&self, limit: u64) -> Option<PayloadError> {
+        if self.too_large.load(Ordering::Relaxed) {
+            return Some(PayloadError::TooLarge(limit));
+        }
+        if self.timed_out.load(Ordering::Relaxed) {
+            return Some(PayloadError::TimedOut);
+        }
+        self.broken.load(Ordering::Relaxed).then(|| PayloadError::Broken("the client's connection broke".into()))
+    }
+
+    fn note(&self, error: &PayloadError) {
+        match error {
+            PayloadError::TooLarge(_) => &self.too_large,
+            PayloadError::TimedOut => &self.timed_out,
+            PayloadError::Broken(_) | PayloadError::Spool(_) => &self.broken,
+        }
+        .store(true, Ordering::Relaxed);
+    }
+}
+
+/// How much of a body is taken, and how slowly it may come.
+#[derive(Debug, Clone, Copy)]
+pub struct PayloadLimits {
+    /// Most bytes; `u64::MAX` for no limit.
+    pub max_bytes: u64,
+    /// While a body is awaited, at least 1 KiB must arrive in each such period; zero for no limit.
+    pub timeout: Duration,
+}
+
+/// A request body on its way to the upstream.
+#[derive(Debug)]
+pub struct Payload {
+    source: Source,
+    limits: PayloadLimits,
+    progress: Arc<Progress>,
+    window: Window,
+}
+
+#[derive(Debug)]
+enum Source {
+    Empty,
+    Client(Incoming),
+    Held(Spool),
+}
+
+impl Payload {
+    /// Takes a client's body over. Fails at once when it says that it is longer than allowed.
+    pub fn new(body: Incoming, limits: PayloadLimits) -> Result<Self, PayloadError> {
+        if body.size_hint().lower() > limits.max_bytes {
+            return Err(PayloadError::TooLarge(limits.max_bytes));
+        }
+        let source = if body.is_end_stream() { Source::Empty } else { Source::Client(body) };
+        let progress = Arc::new(Progress { ended: AtomicBool::new(matches!(source, Source::Empty)), ..Progress::default() });
+        Ok(Self { source, limits, progress, window: Window::default() })
+    }
+
+    /// Whether the request has no body at all, as opposed to one that is still to come.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Client(_) => false,
+            Source::Held(spool) => spool.len() == 0,
+        }
+    }
+
+    /// A view of how far the body has got, for whoever waits meanwhile.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+
+    /// The limit that [`Progress::failure`] reports.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.limits.max_bytes
+    }
+
+    /// Reads the whole body, at most `limit` bytes, and shows each piece to `each` in order; afterwards the same bytes
+    /// are forwarded. Up to 1 MiB stays in memory, more goes to an unlinked temporary file. May be called again.
+    /// Returns the body's length.
+    pub async fn hold(&mut self, limit: u64, mut each: impl FnMut(&[u8])) -> Result<u64, PayloadError> {
+        let limit = limit.min(self.limits.max_bytes);
+        if let Source::Client(body) = &self.source {
+            if body.size_hint().lower() > limit {
+                return Err(PayloadError::TooLarge(limit));
+            }
+            let mut spool = Spool::default();
+            while let Some(piece) = std::future::poll_fn(|cx| self.poll_client(cx)).await {
+                let piece = piece?;
+                if spool.len() + piece.len() as u64 > limit {
+                    return Err(PayloadError::TooLarge(limit));
+                }
+                each(&piece);
+                spool.push(piece).await.map_err(PayloadError::Spool)?;
+            }
+            spool.rewind().await.map_err(PayloadError::Spool)?;
+            let len = spool.len();
+            self.source = if len == 0 { Source::Empty } else { Source::Held(spool) };
+            return Ok(len);
+        }
+        match &mut self.source {
+            Source::Held(spool) if spool.len() > limit => Err(PayloadError::TooLarge(limit)),
+            Source::Held(spool) => {
+                spool.replay(each).await.map_err(PayloadError::Spool)?;
+                Ok(spool.len())
+            }
+            Source::Empty | Source::Client(_) => Ok(0),
+        }
+    }
+
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        let Source::Client(body) = &mut self.source else { return Poll::Ready(None) };
+        loop {
+            let outcome = match body.frame_poll(cx) {
+                Poll::Pending => match self.window.poll_expired(cx, self.limits.timeout) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(()) => Err(PayloadError::TimedOut),
+                },
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(Some(Err(error))) => Err(PayloadError::Broken(Box::new(error))),
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    // Trailers of a request are dropped: no rule has seen them, and an application may fold them into headers.
+                    Err(_trailers) => continue,
+                    Ok(data) => {
+                        let before = self.progress.received.fetch_add(data.len() as u64, Ordering::Relaxed);
+                        self.window.arrived(data.len() as u64);
+                        if before + data.len() as u64 > self.limits.max_bytes { Err(PayloadError::TooLarge(self.limits.max_bytes)) } else { Ok(data) }
+                    }
+                },
+            };
+            if let Err(error) = &outcome {
+                self.progress.note(error);
+            }
+            return Poll::Ready(Some(outcome));
+        }
+    }
+}
+
+trait FramePoll {
+    fn frame_poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
+}
+
+impl FramePoll for Incoming {
+    fn frame_poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        Pin::new(self).poll_frame(cx)
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = PayloadError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
+        let piece = match &mut self.source {
+            Source::Empty => None,
+            Source::Client(_) => ready!(self.poll_client(cx)),
+            Source::Held(spool) => ready!(spool.poll_next(cx)).map(|piece| piece.map_err(PayloadError::Spool)),
+        };
+        if piece.is_none() || self.is_end_stream() {
+            self.progress.ended.store(true, Ordering::Relaxed);
+        }
+        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Client(body) => body.is_end_stream(),
+            Source::Held(spool) => spool.is_drained(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Client(body) => body.size_hint(),
+            Source::Held(spool) => SizeHint::with_exact(spool.remaining()),
+        }
+    }
+}
+
+/// Notices a client that drips: armed when a body is awaited, disarmed when enough has come.
+#[derive(Debug, Default)]
+struct Window {
+    arrived: u64,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Window {
+    fn arrived(&mut self, bytes: u64) {
+        self.arrived = self.arrived.saturating_add(bytes);
+        // A timer that ran out while nobody asked for the body (the upstream was busy) says nothing about the client.
+        if self.arrived >= WINDOW_BYTES || self.timer.as_ref().is_some_and(|timer| timer.is_elapsed() || timer.deadline() <= Instant::now()) {
+            self.arrived = 0;
+            self.timer = None;
+        }
+    }
+
+    fn poll_expired(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
+        if timeout.is_zero() {
+            return Poll::Pending;
+        }
+        self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout))).as_mut().poll(cx)
+    }
+}
+
+/// Reads a small body whole, at most `limit` bytes: for answers of other servers, never for a client's request.
+pub async fn read_small(mut body: Incoming, limit: usize) -> Result<Bytes, PayloadError> {
+    let mut all = bytes::BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        if let Ok(data) = frame.map_err(|error| PayloadError::Broken(Box::new(error)))?.into_data() {
+            if all.len() + data.len() > limit {
+                return Err(PayloadError::TooLarge(limit as u64));
+            }
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(all.freeze())
+}

@@ -1,0 +1,179 @@
+//! Kept-alive connections to one upstream. Each worker has its own shelf, so that nothing is contended on the hot path.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::dial::Address;
+use crate::payload::Payload;
+
+/// An idle connection is closed after this long. Applications close theirs after 2 to 75 s; whoever closes first, a request
+/// that was not sent is sent again on a new one.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// Connections to one upstream.
+#[derive(Debug)]
+pub(super) struct Pool {
+    address: Address,
+    connect_timeout: Duration,
+    max_connections: usize,
+    in_use: Arc<Semaphore>,
+    open: Arc<AtomicUsize>,
+    shelves: Vec<Mutex<Vec<Idle>>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: SendRequest<Payload>,
+    since: Instant,
+}
+
+/// A connection in use, and the right to use one more.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) sender: SendRequest<Payload>,
+    /// Whether it served another request before.
+    pub(super) reused: bool,
+    permit: OwnedSemaphorePermit,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Refused, unreachable, or its certificate does not hold.
+    #[error("cannot connect to {0}: {1}")]
+    Failed(String, #[source] std::io::Error),
+    /// Nothing within `connect_timeout`.
+    #[error("cannot connect to {0}: no answer within {1:?}")]
+    TimedOut(String, Duration),
+    /// All of `max_connections` are in use.
+    #[error("all connections to {0} are in use")]
+    Busy(String),
+    /// The connection broke before it could be used.
+    #[error("the connection to {0} broke: {1}")]
+    Broken(String, #[source] hyper::Error),
+}
+
+impl Pool {
+    pub(super) fn new(address: Address, connect_timeout: Duration, max_connections: usize, workers: usize) -> Self {
+        Self {
+            address,
+            connect_timeout,
+            max_connections,
+            in_use: Arc::new(Semaphore::new(max_connections)),
+            open: Arc::default(),
+            shelves: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
+        }
+    }
+
+    /// An idle connection of this worker, or a new one.
+    pub(super) async fn lease(&self, worker: usize) -> Result<Lease, ConnectError> {
+        let permit = self.permit().await?;
+        match self.take(worker) {
+            Some(sender) => Ok(Lease { sender, reused: true, permit }),
+            None => self.open(permit).await,
+        }
+    }
+
+    /// A new connection in place of one that turned out to be stale.
+    pub(super) async fn renew(&self, stale: Lease) -> Result<Lease, ConnectError> {
+        self.open(stale.permit).await
+    }
+
+    /// Puts a connection back whose response was read to its end.
+    pub(super) fn give_back(&self, worker: usize, lease: Lease) {
+        if let Some(shelf) = self.shelves.get(worker)
+            && !lease.sender.is_closed()
+        {
+            lock(shelf).push(Idle { sender: lease.sender, since: Instant::now() });
+        }
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, ConnectError> {
+        if let Ok(permit) = Arc::clone(&self.in_use).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let busy = || ConnectError::Busy(self.address.display.clone());
+        let waited = tokio::time::timeout(self.connect_timeout, Arc::clone(&self.in_use).acquire_owned()).await;
+        waited.map_err(|_| busy())?.map_err(|_| busy())
+    }
+
+    /// The latest idle connection that can take a request now. Those before it that cannot are dropped, and so closed.
+    fn take(&self, worker: usize) -> Option<SendRequest<Payload>> {
+        let mut shelf = lock(self.shelves.get(worker)?);
+        while let Some(idle) = shelf.pop() {
+            if idle.since.elapsed() > IDLE {
+                // All below it are older.
+                shelf.clear();
+                return None;
+            }
+            if idle.sender.is_ready() {
+                return Some(idle.sender);
+            }
+        }
+        None
+    }
+
+    async fn open(&self, permit: OwnedSemaphorePermit) -> Result<Lease, ConnectError> {
+        if self.open.load(Ordering::Relaxed) >= self.max_connections {
+            self.close_an_idle_one();
+        }
+        let display = || self.address.display.clone();
+        let connecting = async {
+            let stream = self.address.dial().await.map_err(|error| ConnectError::Failed(display(), error))?;
+            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| ConnectError::Broken(display(), error))
+        };
+        let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
+        let (sender, connection) = connected.map_err(|_| ConnectError::TimedOut(display(), self.connect_timeout))??;
+        let counted = Counted::new(&self.open);
+        tokio::spawn(async move {
+            let _counted = counted;
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "upstream connection ended");
+            }
+        });
+        Ok(Lease { sender, reused: false, permit })
+    }
+
+    /// Other workers' idle connections count too: one of them makes room.
+    fn close_an_idle_one(&self) {
+        for shelf in &self.shelves {
+            let mut shelf = lock(shelf);
+            if !shelf.is_empty() {
+                shelf.remove(0);
+                return;
+            }
+        }
+    }
+
+    /// Closes what has been idle for too long, on all shelves.
+    pub(super) fn sweep(&self) {
+        for shelf in &self.shelves {
+            lock(shelf).retain(|idle| idle.since.elapsed() <= IDLE && !idle.sender.is_closed());
+        }
+    }
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic elsewhere leaves a list of connections as good as it was.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
