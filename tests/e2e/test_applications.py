@@ -4,6 +4,9 @@ Each of the servers folds header names in its own way: wsgiref and gunicorn's da
 `X_Forwarded_User`, which is what forgers hope for.
 """
 
+import json
+import os
+import subprocess
 import sys
 import textwrap
 
@@ -25,9 +28,19 @@ accept = ["staff"]
 """
 
 DJANGO = """
-import os, sys
+import os
 import django
 from django.conf import settings
+
+settings.configure(
+    SECRET_KEY="only for this test", DEBUG=False, ALLOWED_HOSTS=["*"], ROOT_URLCONF="app",
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.db")}},
+    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
+    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware", "app.FromTheGate"],
+    AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.RemoteUserBackend"],
+)
+django.setup()
+
 from django.contrib.auth.middleware import RemoteUserMiddleware
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import JsonResponse
@@ -36,26 +49,17 @@ from django.urls import re_path
 class FromTheGate(RemoteUserMiddleware):
     header = "HTTP_X_FORWARDED_USER"
 
-settings.configure(
-    SECRET_KEY="only for this test", DEBUG=False, ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__,
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.path.join(os.path.dirname(os.path.abspath(__file__)), "app.db")}},
-    INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"],
-    MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware", "django.contrib.auth.middleware.AuthenticationMiddleware", __name__ + ".FromTheGate"],
-    AUTHENTICATION_BACKENDS=["django.contrib.auth.backends.RemoteUserBackend"],
-)
-sys.modules[__name__].__name__ = __name__
-
 def who(request):
     found = {name: value for name, value in request.META.items() if name.startswith("HTTP_")}
     return JsonResponse({"user": request.user.get_username() if request.user.is_authenticated else None, "meta": found})
 
 urlpatterns = [re_path(r"^.*$", who)]
-django.setup()
-application = WSGIHandler()
 
-if __name__ == "app" and os.environ.get("MIGRATE"):
+if os.environ.get("MIGRATE"):
     from django.core.management import call_command
     call_command("migrate", run_syncdb=True, verbosity=0)
+
+application = WSGIHandler()
 """
 
 WSGIREF = """
@@ -82,9 +86,6 @@ def aliases(name):
 
 @pytest.fixture(params=["gunicorn", "gunicorn-dangerous", "wsgiref"])
 def django(request, application, tmp_path):
-    import os
-    import subprocess
-
     folder = tmp_path / "django"
     folder.mkdir()
     (folder / "app.py").write_text(DJANGO)
@@ -106,8 +107,6 @@ def people(door):
 
 
 def logged_in(answer):
-    import json
-
     status, _, body = answer
     return json.loads(body)["user"] if status == 200 else None
 
@@ -133,8 +132,6 @@ def test_django_logs_in_whom_the_gate_verified_and_nobody_else(gate, django):
 
 
 def test_django_sees_neither_the_credential_nor_what_the_client_said_of_itself(gate, django):
-    import json
-
     door = gate(django, TEXT, prepare=people)
     headers = {**basic("bob", PASSWORD), "X-Forwarded-For": "10.9.8.7", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.example", "Connection": "close, X-Forwarded-User"}
     status, _, body = door.request("GET", "/page", headers)

@@ -38,7 +38,7 @@ def hosted(data):
     """The same request with our host, where it has none of its own; the corpus mostly leaves it out."""
     head, mark, rest = data.partition(b"\r\n")
     if re.search(rb"(?im)^host[ \t]*:", data) or not mark:
-        return re.sub(rb"(?im)^(host[ \t]*:[ \t]*)(localhost|example\.com|0\.0\.0\.0=5000|[a-z0-9.:-]*)", lambda m: m[1] + HOST.encode(), data, count=0)
+        return re.sub(rb"(?im)^(host[ \t]*:[ \t]*)[a-z0-9.=\[\]:-]*?((?::\d+)?(?=\r?$))", lambda match: match[1] + HOST.encode() + match[2], data)
     return head + b"\r\nHost: " + HOST.encode() + b"\r\n" + rest
 
 

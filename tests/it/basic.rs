@@ -27,7 +27,16 @@ async fn anything_but_the_right_password_is_refused_in_one_way() {
     // The right one is remembered by now; that must help nobody else.
     world.get("/basic/x").basic("bob", PASSWORD).send().await;
     let mut bodies = Vec::new();
-    for (user, password) in [("bob", "wrong"), ("nobody", PASSWORD), ("BOB", PASSWORD), ("tom", PASSWORD), ("", PASSWORD), ("bob", ""), ("bob", &PASSWORD[1..]), ("bob\0", PASSWORD)] {
+    for (user, password) in [
+        ("bob", "wrong"),
+        ("nobody", PASSWORD),
+        ("BOB", PASSWORD),
+        ("tom", PASSWORD),
+        ("", PASSWORD),
+        ("bob", ""),
+        ("bob", &PASSWORD[1..]),
+        ("bob\0", PASSWORD),
+    ] {
         let answer = world.get("/basic/x").basic(user, password).send().await;
         assert_eq!(answer.status, 401, "{user}:{password}");
         assert!(answer.header("www-authenticate").starts_with("Basic realm="), "{:?}", answer.headers);

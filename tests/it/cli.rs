@@ -35,7 +35,8 @@ fn certificates_are_made_and_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let made = run(&["certs", "--out", "made", "--name", "localhost", "--name", HOST, "--name", "127.0.0.1"], dir.path());
     assert!(made.status.success(), "{made:?}");
-    let files: Vec<String> = ["ca.crt", "server.crt", "server.key"].iter().map(|name| std::fs::read_to_string(dir.path().join("made").join(name)).unwrap()).collect();
+    let files: Vec<String> =
+        ["ca.crt", "server.crt", "server.key"].iter().map(|name| std::fs::read_to_string(dir.path().join("made").join(name)).unwrap()).collect();
     assert!(files[0].contains("BEGIN CERTIFICATE") && files[1].contains("BEGIN CERTIFICATE") && files[2].contains("PRIVATE KEY"));
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(dir.path().join("made/server.key")).unwrap().permissions().mode();
@@ -66,7 +67,9 @@ async fn made_certificates_serve() {
 #[test]
 fn a_key_is_shown_once_and_listed_without_its_secret() {
     let setup = setup();
-    let made: Value = serde_json::from_str(&setup.cli_ok(&["key", "add", "shop", "--user", "webshop", "--impersonate", "--path", "/api/**", "--json"], "")).unwrap();
+    let made: Value =
+        serde_json::from_str(&setup.cli_ok(&["key", "add", "shop", "--user", "webshop", "--impersonate", "--path", "/api/**", "--json"], ""))
+            .unwrap();
     assert_eq!(made["name"], "shop");
     let secret = made["secret"].as_str().unwrap();
     assert!(secret.len() >= 32, "{made}");
@@ -110,7 +113,10 @@ fn users_are_added_listed_and_disabled() {
 fn a_token_needs_a_user_and_a_reasonable_life() {
     let setup = setup();
     setup.cli_ok(&["user", "add", "alice", "--password-stdin"], "a rather long password\n");
-    let issued: Value = serde_json::from_str(&setup.cli_ok(&["token", "issue", "--user", "alice", "--scope", "read", "--scope", "write", "--ttl", "1h", "--json"], "")).unwrap();
+    let issued: Value = serde_json::from_str(
+        &setup.cli_ok(&["token", "issue", "--user", "alice", "--scope", "read", "--scope", "write", "--ttl", "1h", "--json"], ""),
+    )
+    .unwrap();
     let token = issued["token"].as_str().unwrap();
     assert!(token.len() >= 32 && !issued["expires_at"].is_null(), "{issued}");
     let list = setup.cli_ok(&["token", "list"], "");
@@ -130,7 +136,9 @@ async fn what_sign_prints_opens_the_door() {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
-    let headers = |text: &str| -> Vec<(String, String)> { text.lines().filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect() };
+    let headers = |text: &str| -> Vec<(String, String)> {
+        text.lines().filter_map(|line| line.split_once(": ")).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
     let printed = headers(&sign(&["GET", &format!("https://{HOST}/fost/x?page=2")]));
     assert_eq!(world.get("/fost/x?page=2").headers(&printed).send().await.status, 200);
     let printed = headers(&sign(&["GET", &format!("https://{HOST}/fost/x"), "--as", "kirit"]));
@@ -171,7 +179,13 @@ async fn metrics_count_with_bounded_labels() {
         world.call(&format!("M{at}"), "/basic/x").send().await;
     }
     let metrics = world.admin("/metrics").send().await.text();
-    for name in ["doorward_requests_total", "doorward_auth_total", "doorward_request_duration_seconds", "doorward_upstream_duration_seconds", "doorward_build_info"] {
+    for name in [
+        "doorward_requests_total",
+        "doorward_auth_total",
+        "doorward_request_duration_seconds",
+        "doorward_upstream_duration_seconds",
+        "doorward_build_info",
+    ] {
         assert!(metrics.contains(name), "{name}\n{metrics}");
     }
     assert!(metrics.lines().any(|line| line.contains("doorward_auth_total") && line.contains("partners") && line.contains("refused")), "{metrics}");

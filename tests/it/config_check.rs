@@ -39,11 +39,7 @@ path = "/open/**"
     let text = said(&output);
     assert_eq!(output.status.code(), Some(2), "{text}");
     let config = setup.config_text();
-    for (line, key) in [
-        ("header_timeout = \"ten", "header_timeout"),
-        ("max_header_byte = ", "max_header_byte"),
-        ("path = \"no-slash", "path"),
-    ] {
+    for (line, key) in [("header_timeout = \"ten", "header_timeout"), ("max_header_byte = ", "max_header_byte"), ("path = \"no-slash", "path")] {
         let number = config.lines().position(|have| have.starts_with(line)).unwrap() + 1;
         assert!(text.lines().any(|said| said.contains(&format!("config.toml:{number}")) && said.contains(key)), "line {number}, {key}:\n{text}");
     }
@@ -96,7 +92,11 @@ const BROKEN: &[(&str, &str, &str)] = &[
     ("no audience", "[auth.x.jwt]\nissuer = \"https://x.example/\"", "audience"),
     ("an empty audience", "[auth.x.jwt]\nissuer = \"https://x.example/\"\naudience = []", "audience"),
     ("a plain issuer", "[auth.x.jwt]\nissuer = \"http://x.example/\"\naudience = [\"a\"]", "https"),
-    ("two sources of keys", "[auth.x.jwt]\nissuer = \"https://x.example/\"\naudience = [\"a\"]\njwks_file = \"a\"\njwks_url = \"https://x.example/j\"", "jwks"),
+    (
+        "two sources of keys",
+        "[auth.x.jwt]\nissuer = \"https://x.example/\"\naudience = [\"a\"]\njwks_file = \"a\"\njwks_url = \"https://x.example/j\"",
+        "jwks",
+    ),
     ("alg none", "[auth.x.jwt]\nissuer = \"https://x.example/\"\naudience = [\"a\"]\nalgorithms = [\"none\"]", "none"),
     ("HS with public keys", "[auth.x.jwt]\nissuer = \"https://x.example/\"\naudience = [\"a\"]\nalgorithms = [\"RS256\", \"HS256\"]", "HS256"),
     ("a short secret", "[auth.x.jwt]\nissuer = \"https://x.example/\"\naudience = [\"a\"]\nsecret = \"short\"\nalgorithms = [\"HS256\"]", "32"),
@@ -195,7 +195,8 @@ fn the_shipped_example_has_the_right_form() {
     let output = doorward(&["check", "--config", copy.to_str().unwrap()], "", dir.path(), &[]);
     let text = said(&output);
     // Its files are not there, and that is all that may be wrong with it.
-    let wrong: Vec<&str> = text.lines().filter(|line| line.contains("config.toml:")).filter(|line| !line.to_lowercase().contains("warning")).collect();
+    let wrong: Vec<&str> =
+        text.lines().filter(|line| line.contains("config.toml:")).filter(|line| !line.to_lowercase().contains("warning")).collect();
     assert!(!wrong.is_empty(), "{text}");
     for line in wrong {
         assert!(line.contains("_file") || line.contains("certificate") || line.contains("private_key") || line.contains("store"), "{line}\n{text}");

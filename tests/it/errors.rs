@@ -93,14 +93,20 @@ async fn nothing_that_was_sent_comes_back() {
     for proto in BOTH {
         for target in [format!("/{mark}"), format!("/basic/{mark}?{mark}=<script>"), format!("/public/{mark};{mark}"), format!("/jwt/{mark}")] {
             for html in [false, true] {
-                let mut call = world.get(&target).proto(proto).header("X-Mark", mark).header("User-Agent", mark).header("Referer", mark).header("Cookie", mark);
+                let mut call =
+                    world.get(&target).proto(proto).header("X-Mark", mark).header("User-Agent", mark).header("Referer", mark).header("Cookie", mark);
                 call = call.header("Authorization", format!("Bearer {mark}"));
                 if html {
                     call = call.header("Accept", "text/html").header("Sec-Fetch-Mode", "navigate");
                 }
                 let answer = call.send().await;
                 assert!(answer.status.as_u16() >= 400);
-                assert!(!answer.text().contains(mark) && !format!("{:?}", answer.headers).contains(mark), "{target}: {:?} {}", answer.headers, answer.text());
+                assert!(
+                    !answer.text().contains(mark) && !format!("{:?}", answer.headers).contains(mark),
+                    "{target}: {:?} {}",
+                    answer.headers,
+                    answer.text()
+                );
             }
         }
         let answer = world.get("/public/x").proto(proto).host(&format!("{mark}.example.com")).send().await;

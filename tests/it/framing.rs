@@ -194,7 +194,8 @@ async fn pipelined_requests_are_each_let_in_for_themselves() {
     let world = world().await;
     let (_, good) = &world.good("basic", "GET", "/basic/1")[0];
     let one = |target: &str, line: &str| format!("GET {target} HTTP/1.1\r\nHost: app.example.com\r\n{line}\r\n");
-    let bytes = [one("/basic/1", &format!("Authorization: {good}\r\n")), one("/basic/2", ""), one("/basic/3", "Authorization: Basic eDp5\r\n")].concat();
+    let bytes =
+        [one("/basic/1", &format!("Authorization: {good}\r\n")), one("/basic/2", ""), one("/basic/3", "Authorization: Basic eDp5\r\n")].concat();
     let statuses = world.raw().await.statuses(bytes).await;
     assert_eq!(statuses.first(), Some(&200));
     assert!(statuses[1..].iter().all(|status| *status == 401), "{statuses:?}");

@@ -73,8 +73,14 @@ async fn connection_takes_neither_host_nor_framing_nor_the_credential_away() {
 async fn headers_of_the_upstream_hop_do_not_reach_the_client() {
     let world = World::start().await;
     world.upstream.script(|_| {
-        let headers =
-            ["Connection: X-Internal, keep-alive", "Keep-Alive: timeout=99", "X-Internal: secret", "Proxy-Authenticate: Basic", "Upgrade: h2c", "X-Kept: 1"];
+        let headers = [
+            "Connection: X-Internal, keep-alive",
+            "Keep-Alive: timeout=99",
+            "X-Internal: secret",
+            "Proxy-Authenticate: Basic",
+            "Upgrade: h2c",
+            "X-Kept: 1",
+        ];
         Act::Reply(answer("200 OK", &headers, "ok"))
     });
     for proto in BOTH {

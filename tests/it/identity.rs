@@ -102,7 +102,8 @@ async fn mapped_headers_are_set_from_the_identity_or_not_at_all() {
     let world = World::with(assertions).await;
     let claims = claims_and("carol", json!({"email": "carol@example.com", "groups": ["a", "b"], "realm": {"tenant": "acme"}}));
     for proto in BOTH {
-        let spoofed = world.get("/jwt/x").proto(proto).bearer(&world.key.token(&claims)).header("X-Tenant", "evil").header("x_forwarded_email", "evil@x");
+        let spoofed =
+            world.get("/jwt/x").proto(proto).bearer(&world.key.token(&claims)).header("X-Tenant", "evil").header("x_forwarded_email", "evil@x");
         let answer = spoofed.send().await;
         if answer.status == 200 {
             let seen = world.upstream.only();
@@ -174,7 +175,10 @@ async fn other_names_for_the_headers_are_guarded_like_the_usual_ones() {
         let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
         setup
             .file("secrets/identity.pem", &key)
-            .with("identity", "user_header = \"X-Remote-User\"\nsignature = [\"jwt\"]\nassertion_header = \"X-Pomerium-Jwt-Assertion\"\naudience = \"app\"")
+            .with(
+                "identity",
+                "user_header = \"X-Remote-User\"\nsignature = [\"jwt\"]\nassertion_header = \"X-Pomerium-Jwt-Assertion\"\naudience = \"app\"",
+            )
             .without("identity.keys.k1")
             .section("identity.keys.j1", "private_key_file = \"secrets/identity.pem\"")
     })
@@ -238,7 +242,9 @@ async fn the_command_line_tells_a_good_signature_from_a_bad_one() {
     let good = world.setup.cli(&["verify-identity"], &request);
     assert!(good.status.success(), "{good:?}");
     assert!(String::from_utf8_lossy(&good.stdout).contains("bob"));
-    for forged in [request.replace("bob", "root"), request.replace("GET", "POST"), request.replace("y=1", "y=2"), request.replace(";t=", ";t=1"), String::new()] {
+    for forged in
+        [request.replace("bob", "root"), request.replace("GET", "POST"), request.replace("y=1", "y=2"), request.replace(";t=", ";t=1"), String::new()]
+    {
         assert!(!world.setup.cli(&["verify-identity"], &forged).status.success(), "{forged}");
     }
 }

@@ -19,7 +19,9 @@ async fn tokens_of_each_algorithm_are_verified() {
         let world = World::with(|setup| {
             setup
                 .file("other.json", &jwks(&[&key]))
-                .rest(&format!("[auth.other.jwt]\nissuer = \"{ISSUER}\"\njwks_file = \"other.json\"\naudience = [\"{AUDIENCE}\"]\nalgorithms = [\"{algorithm}\"]"))
+                .rest(&format!(
+                    "[auth.other.jwt]\nissuer = \"{ISSUER}\"\njwks_file = \"other.json\"\naudience = [\"{AUDIENCE}\"]\nalgorithms = [\"{algorithm}\"]"
+                ))
                 .route("/other/**", &["other"])
         })
         .await;
@@ -56,7 +58,9 @@ async fn a_shared_secret_verifies_hs256_and_no_public_key_ever_does() {
         setup
             .file("secrets/hs.key", secret)
             .file("rsa.json", &jwks(&[&rsa]))
-            .rest(&format!("[auth.hs.jwt]\nissuer = \"{ISSUER}\"\nsecret_file = \"secrets/hs.key\"\naudience = [\"{AUDIENCE}\"]\nalgorithms = [\"HS256\"]"))
+            .rest(&format!(
+                "[auth.hs.jwt]\nissuer = \"{ISSUER}\"\nsecret_file = \"secrets/hs.key\"\naudience = [\"{AUDIENCE}\"]\nalgorithms = [\"HS256\"]"
+            ))
             .rest(&format!("[auth.rsa.jwt]\nissuer = \"{ISSUER}\"\njwks_file = \"rsa.json\"\naudience = [\"{AUDIENCE}\"]"))
             .route("/hs/**", &["hs"])
             .route("/rsa/**", &["rsa"])
@@ -184,7 +188,9 @@ async fn claims_of_the_wrong_kind_or_time_are_refused() {
         assert_eq!(status(&world, &world.key.raw(&world.key.header().to_string(), &body)).await, 401, "{text}");
     }
     assert_eq!(world.upstream.count(), 0);
-    for (name, value) in [("aud", json!(["x", AUDIENCE])), ("exp", json!(t - 4)), ("nbf", json!(t + 4)), ("exp", json!(t + 600)), ("sub", json!("Zoë"))] {
+    for (name, value) in
+        [("aud", json!(["x", AUDIENCE])), ("exp", json!(t - 4)), ("nbf", json!(t + 4)), ("exp", json!(t + 600)), ("sub", json!("Zoë"))]
+    {
         assert_eq!(status(&world, &world.key.token(&claims_but("carol", name, value.clone()))).await, 200, "{name} = {value}");
     }
 }
@@ -218,7 +224,7 @@ async fn what_is_no_token_is_refused_without_work() {
         format!("{input}.+{}", &tag[1..]),
         format!(".{good}"),
         good.replace('.', ""),
-        good.replace('.', "..") ,
+        good.replace('.', ".."),
         world.key.raw(&world.key.header().to_string(), &deep),
         world.key.raw(&world.key.header().to_string(), "null"),
         world.key.raw(&world.key.header().to_string(), "\"carol\""),
@@ -292,8 +298,5 @@ async fn a_verified_token_ends_with_its_own_time_also_when_it_was_seen_before() 
     let world = World::start().await;
     let token = world.key.token(&claims_but("carol", "exp", json!(now() - 8)));
     assert_eq!(status(&world, &token).await, 200, "ten seconds of leeway");
-    crate::support::within("the token's end", async {
-        while status(&world, &token).await != 401 {}
-    })
-    .await;
+    crate::support::within("the token's end", async { while status(&world, &token).await != 401 {} }).await;
 }

@@ -25,8 +25,7 @@ enum Wrong {
     SourceDown,
 }
 
-const ALL: [Wrong; 7] =
-    [Wrong::Nothing, Wrong::Absent, Wrong::Malformed, Wrong::Forged, Wrong::Expired, Wrong::Elsewhere, Wrong::SourceDown];
+const ALL: [Wrong; 7] = [Wrong::Nothing, Wrong::Absent, Wrong::Malformed, Wrong::Forged, Wrong::Expired, Wrong::Elsewhere, Wrong::SourceDown];
 
 impl Wrong {
     fn expected(self) -> u16 {
@@ -68,7 +67,12 @@ impl Table {
         };
         let (token, expired) = (issue("1h"), issue("1s"));
         let over = now() + 1;
-        crate::support::within("a token's end", async { while now() <= over + 1 { tokio::task::yield_now().await } }).await;
+        crate::support::within("a token's end", async {
+            while now() <= over + 1 {
+                tokio::task::yield_now().await
+            }
+        })
+        .await;
         Self { gate: setup.start().await, upstream, provider, key, token, expired }
     }
 

@@ -127,7 +127,19 @@ async fn no_spelling_of_a_protected_path_is_public() {
     let upstream = crate::support::upstream::Upstream::echo();
     let setup = crate::support::setup::Setup::new(&upstream.url()).route("/admin/**", &["staff"]).rest("[auth.staff.basic]").public("/**");
     let gate = setup.start().await;
-    for path in ["/admin", "/admin/", "/admin/x", "/%61dmin/x", "/x/../admin/x", "//admin/x", "/./admin", "/admin%2fx", "/admin;/x", "/admin%20/x", "/admin./x"] {
+    for path in [
+        "/admin",
+        "/admin/",
+        "/admin/x",
+        "/%61dmin/x",
+        "/x/../admin/x",
+        "//admin/x",
+        "/./admin",
+        "/admin%2fx",
+        "/admin;/x",
+        "/admin%20/x",
+        "/admin./x",
+    ] {
         let answer = gate.get(path).send().await;
         assert!(matches!(answer.status.as_u16(), 400 | 401), "{path}: {}", answer.status);
     }

@@ -66,7 +66,9 @@ async fn nobody_is_sent_to_a_foreign_host() {
         let Some(answer) = raw.answer().await else { continue };
         match answer.header("location") {
             None => assert!((400..500).contains(&answer.status), "{host} {target}: {}", answer.head),
-            Some(location) => assert!(location.starts_with("https://app.example.com/") && !location.starts_with("https://app.example.com//"), "{location}"),
+            Some(location) => {
+                assert!(location.starts_with("https://app.example.com/") && !location.starts_with("https://app.example.com//"), "{location}")
+            }
         }
         assert!(answer.header("set-cookie").is_none());
     }

@@ -7,7 +7,8 @@ use crate::support::world::{PASSWORD, World, claims_and};
 
 async fn world() -> World {
     World::with(|setup| {
-        let route = |path: &str, accept: &str, require: &str| format!("[[route]]\npath = \"{path}\"\naccept = [{accept}]\n[route.require]\n{require}\n");
+        let route =
+            |path: &str, accept: &str, require: &str| format!("[[route]]\npath = \"{path}\"\naccept = [{accept}]\n[route.require]\n{require}\n");
         setup
             .rest(&route("/users/**", "\"staff\", \"corp\"", "users = [\"bob\", \"alice\"]"))
             .rest(&route("/groups/**", "\"staff\", \"corp\"", "groups = [\"staff\", \"admins\"]"))

@@ -61,10 +61,13 @@ async fn each_piece_of_a_request_arrives_before_the_next_is_sent() {
         let mut sender = call.connect().await;
         let base = {
             let mut base = 0;
-            world.upstream.until("nothing", |record| {
-                base = record.body_bytes;
-                true
-            }).await;
+            world
+                .upstream
+                .until("nothing", |record| {
+                    base = record.body_bytes;
+                    true
+                })
+                .await;
             base
         };
         let request = call.request(body);
@@ -100,7 +103,9 @@ async fn answers_without_a_body_stay_without_one() {
 #[tokio::test]
 async fn repeated_headers_of_an_answer_stay_apart_and_in_order() {
     let world = World::start().await;
-    world.upstream.script(|_| Act::Reply(answer("201 Created", &["Set-Cookie: a=1; Path=/", "Set-Cookie: b=2", "Vary: A", "Vary: B", "Location: /x"], "ok")));
+    world
+        .upstream
+        .script(|_| Act::Reply(answer("201 Created", &["Set-Cookie: a=1; Path=/", "Set-Cookie: b=2", "Vary: A", "Vary: B", "Location: /x"], "ok")));
     for proto in BOTH {
         let answer = world.get("/public/x").proto(proto).send().await;
         let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().map(|value| value.to_str().unwrap()).collect();
@@ -113,7 +118,8 @@ async fn repeated_headers_of_an_answer_stay_apart_and_in_order() {
 async fn a_client_that_asks_first_is_told_to_go_on_only_when_it_may() {
     let world = World::start().await;
     let (_, authorization) = &world.good("basic", "POST", "/basic/x")[0];
-    let head = |path: &str, line: &str, expect: &str| format!("POST {path} HTTP/1.1\r\nHost: {HOST}\r\n{line}Content-Length: 5\r\nExpect: {expect}\r\n\r\n");
+    let head =
+        |path: &str, line: &str, expect: &str| format!("POST {path} HTTP/1.1\r\nHost: {HOST}\r\n{line}Content-Length: 5\r\nExpect: {expect}\r\n\r\n");
 
     let mut raw = world.raw().await;
     raw.write(head("/basic/x", &format!("Authorization: {authorization}\r\n"), "100-continue")).await;
@@ -281,7 +287,8 @@ async fn an_application_over_tls_is_verified() {
     let ca = Ca::new("Upstream CA");
     let (good, wrong, over) = (ca.leaf(&["127.0.0.1"]), ca.leaf(&["other.example"]), ca.expired_leaf(&["127.0.0.1"]));
     let stranger = Ca::new("Another CA").leaf(&["127.0.0.1"]);
-    for (what, leaf, expected) in [("good", &good, 200), ("wrong name", &wrong, 502), ("expired", &over, 502), ("another authority", &stranger, 502)] {
+    for (what, leaf, expected) in [("good", &good, 200), ("wrong name", &wrong, 502), ("expired", &over, 502), ("another authority", &stranger, 502)]
+    {
         let upstream = Upstream::tls(leaf);
         let url = format!("https://{}", upstream.address);
         let gate = Setup::new(&url).file("upstream-ca.pem", &ca.pem()).with("upstream", "ca_file = \"upstream-ca.pem\"").public("/**").start().await;

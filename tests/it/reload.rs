@@ -22,7 +22,13 @@ async fn a_good_configuration_takes_effect_and_open_connections_follow() {
     within("the new route", async { while call.send_on(&mut sender).await.unwrap().status != 200 {} }).await;
     // And a stricter one bites at once, also for what is remembered.
     assert_eq!(world.get("/basic/x").basic("bob", PASSWORD).send().await.status, 200);
-    reload(&world, &text.replace("path = \"/basic/**\"\naccept = [\"staff\"]", "path = \"/basic/**\"\naccept = [\"staff\"]\n[route.require]\nusers = [\"alice\"]"));
+    reload(
+        &world,
+        &text.replace(
+            "path = \"/basic/**\"\naccept = [\"staff\"]",
+            "path = \"/basic/**\"\naccept = [\"staff\"]\n[route.require]\nusers = [\"alice\"]",
+        ),
+    );
     within("the rule", async { while world.get("/basic/x").basic("bob", PASSWORD).send().await.status != 403 {} }).await;
     assert_eq!(call.send().await.status, 404);
 }

@@ -92,7 +92,8 @@ upstream = "{}"
 
 #[tokio::test]
 async fn a_route_that_forwards_credentials_does_so_and_no_other() {
-    let world = World::with(|setup| setup.rest("[[route]]\npath = \"/passed/**\"\naccept = [\"staff\", \"partners\"]\nforward_credentials = true")).await;
+    let world =
+        World::with(|setup| setup.rest("[[route]]\npath = \"/passed/**\"\naccept = [\"staff\", \"partners\"]\nforward_credentials = true")).await;
     world.get("/passed/x").basic("bob", PASSWORD).send().await;
     let seen = world.upstream.only();
     assert!(seen.one("authorization").starts_with("Basic "));

@@ -43,7 +43,14 @@ async fn no_output_holds_a_secret() {
             });
             for headers in credentials {
                 world.get(&target).proto(proto).headers(&headers).send().await;
-                world.call("POST", "/any/x").proto(proto).headers(&headers).header("Cookie", "session=cookie-value-77aa").body("body-text-11cc").send().await;
+                world
+                    .call("POST", "/any/x")
+                    .proto(proto)
+                    .headers(&headers)
+                    .header("Cookie", "session=cookie-value-77aa")
+                    .body("body-text-11cc")
+                    .send()
+                    .await;
                 secrets.extend(headers.into_iter().filter(|(name, _)| name == "Authorization").map(|(_, value)| {
                     let credential = value.split_once(' ').map_or(value.clone(), |(_, rest)| rest.to_owned());
                     // Of a FOST header, the key's name is no secret.

@@ -82,7 +82,8 @@ fn functions_are_short() {
         let lines: Vec<&str> = production(&name, &text).lines().collect();
         for (at, line) in lines.iter().enumerate() {
             let code = line.trim_start();
-            let starts = ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ", "pub(crate) async fn ", "pub(super) async fn "];
+            let starts =
+                ["fn ", "pub fn ", "pub(crate) fn ", "pub(super) fn ", "async fn ", "pub async fn ", "pub(crate) async fn ", "pub(super) async fn "];
             if !starts.iter().any(|start| code.starts_with(start)) || line.ends_with('}') {
                 continue;
             }
@@ -157,7 +158,9 @@ fn types_are_named_after_what_they_are() {
     let mut found = Vec::new();
     for (name, text) in sources("src") {
         for line in text.lines().map(str::trim_start) {
-            let declared = ["struct ", "enum ", "trait "].iter().find_map(|kind| line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix(kind));
+            let declared = ["struct ", "enum ", "trait "]
+                .iter()
+                .find_map(|kind| line.trim_start_matches("pub ").trim_start_matches("pub(crate) ").strip_prefix(kind));
             let Some(declared) = declared else { continue };
             let declared = declared.split(|c: char| !c.is_alphanumeric()).next().unwrap();
             if ["Manager", "Handler", "Helper", "Service", "Globals"].iter().any(|word| declared.ends_with(word)) {
@@ -174,7 +177,11 @@ fn types_are_named_after_what_they_are() {
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    let silent: Vec<String> = sources("src").into_iter().filter(|(name, text)| !production(name, text).is_empty() && !text.starts_with("//!")).map(|(name, _)| name).collect();
+    let silent: Vec<String> = sources("src")
+        .into_iter()
+        .filter(|(name, text)| !production(name, text).is_empty() && !text.starts_with("//!"))
+        .map(|(name, _)| name)
+        .collect();
     assert_none("without a //! line", &silent);
 }
 

@@ -30,7 +30,8 @@ async fn a_token_stands_for_its_user() {
 async fn a_token_that_was_changed_or_never_given_out_is_refused() {
     let world = World::start().await;
     let good = world.token.clone();
-    let mut tokens: Vec<String> = vec!["x".into(), "0".repeat(64), good.to_uppercase(), format!("{good}x"), good[1..].to_owned(), format!("{good}%00")];
+    let mut tokens: Vec<String> =
+        vec!["x".into(), "0".repeat(64), good.to_uppercase(), format!("{good}x"), good[1..].to_owned(), format!("{good}%00")];
     tokens.push(good[..good.len() - 1].to_owned());
     tokens.push("x".repeat(20_000));
     for token in tokens.iter().filter(|token| **token != good) {
