@@ -27,8 +27,14 @@ pub fn publish(telemetry: &Telemetry, stores: &Arc<Stores>, world: &Arc<World>, 
 
 fn caches(stores: &Stores) -> Vec<Sample> {
     let metrics = &stores.metrics;
-    let all: [(&str, &CacheCounts); 4] = [("jwt", &metrics.jwt), ("keys", &metrics.keys), ("tokens", &metrics.tokens), ("passwords", &metrics.passwords)];
-    let mut samples = vec![gauge("doorward_replay_entries", "Signatures that are remembered because they may be used once", Vec::new(), count(stores.replay.len() as u64))];
+    let all: [(&str, &CacheCounts); 4] =
+        [("jwt", &metrics.jwt), ("keys", &metrics.keys), ("tokens", &metrics.tokens), ("passwords", &metrics.passwords)];
+    let mut samples = vec![gauge(
+        "doorward_replay_entries",
+        "Signatures that are remembered because they may be used once",
+        Vec::new(),
+        count(stores.replay.len() as u64),
+    )];
     for (cache, counts) in all {
         let label = || vec![("cache", cache.to_owned())];
         samples.push(counter("doorward_cache_hits_total", "Look-ups that were answered from what is known", label(), &counts.hits));
@@ -42,7 +48,10 @@ fn key_sets(stores: &Stores) -> Vec<Sample> {
     for set in stores.jwks.status() {
         let label = || vec![("source", set.name.clone())];
         samples.push(gauge("doorward_jwks_keys", "Usable keys of an issuer", label(), count(set.keys as u64)));
-        samples.push(Sample { kind: Kind::Counter, ..gauge("doorward_jwks_failures_total", "Fetches of an issuer's keys that failed", label(), count(set.failures_total)) });
+        samples.push(Sample {
+            kind: Kind::Counter,
+            ..gauge("doorward_jwks_failures_total", "Fetches of an issuer's keys that failed", label(), count(set.failures_total))
+        });
         if let Some(age) = set.age_seconds {
             samples.push(gauge("doorward_jwks_age_seconds", "Since an issuer's keys were fetched", label(), count(age)));
         }
@@ -58,7 +67,10 @@ fn certificates(world: &World) -> Vec<Sample> {
 
 fn configurations(reloads: &Reloads) -> Vec<Sample> {
     let (name, help) = ("doorward_config_reloads_total", "How often the configuration was read anew");
-    [("ok", &reloads.done), ("refused", &reloads.refused)].into_iter().map(|(outcome, counted)| counter(name, help, vec![("outcome", outcome.to_owned())], counted)).collect()
+    [("ok", &reloads.done), ("refused", &reloads.refused)]
+        .into_iter()
+        .map(|(outcome, counted)| counter(name, help, vec![("outcome", outcome.to_owned())], counted))
+        .collect()
 }
 
 fn gauge(name: &'static str, help: &'static str, labels: Vec<(&'static str, String)>, value: f64) -> Sample {

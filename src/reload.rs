@@ -43,6 +43,8 @@ impl Built {
 /// Builds everything that one configuration describes. Reports every mistake and builds nothing if there is one: there is no half world.
 /// `stores` outlive the world; `workers` is the number of threads that will serve it.
 pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Built> {
+    config.listen.check(report);
+    config.limits.check(report);
     let certificates = Certificates::prepare(&config.tls, report);
     let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));
     let schemes: BTreeMap<String, Option<Arc<Scheme>>> = config

@@ -36,12 +36,11 @@ fn check(loaded: doorward::config::Loaded) -> anyhow::Result<Vec<Located>> {
     let (config, lines) = loaded.split();
     let mut report = Report::default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    report.within("listen", |report| config.listen.check(report));
     // The real store is left alone: what it would hold is judged by an empty one.
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let store = config.store.as_ref().map(|_| doorward::store::Settings { url: format!("sqlite:{}", scratch.path().join("scratch.db").display()) });
     if let Some(settings) = &config.store {
-        report.within("store", |report| settings.check(report));
+        settings.check(&mut report);
     }
     let stores = runtime.block_on(Stores::open(store.as_ref(), &config.cache, runtime.handle().clone(), &mut report));
     if let Some(stores) = stores {

@@ -40,8 +40,7 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> anyhow::Result<ExitCode> {
     let Some(loaded) = problems::load(path) else { return bad };
     let (config, lines) = loaded.split();
     let mut report = Report::default();
-    let telemetry = report.within("log", |report| Telemetry::start(&config.log, report));
-    let Some(telemetry) = telemetry else {
+    let Some(telemetry) = Telemetry::start(&config.log, &mut report) else {
         problems::print(&lines.locate(&report));
         return bad;
     };
@@ -52,7 +51,14 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> anyhow::Result<ExitCode> {
     code
 }
 
-async fn start(path: &Path, config: Config, lines: Lines, telemetry: Telemetry, mut report: Report, ready: impl FnOnce()) -> anyhow::Result<ExitCode> {
+async fn start(
+    path: &Path,
+    config: Config,
+    lines: Lines,
+    telemetry: Telemetry,
+    mut report: Report,
+    ready: impl FnOnce(),
+) -> anyhow::Result<ExitCode> {
     let (listen, limits) = (config.listen.clone(), config.limits.clone());
     let opened = Stores::open(config.store.as_ref(), &config.cache, Handle::current(), &mut report).await;
     let built = opened.as_ref().and_then(|stores| build_world(config, stores, &telemetry, worker_count(), &mut report));

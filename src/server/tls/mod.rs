@@ -95,8 +95,14 @@ impl Certificates {
     /// Reads all files and checks that each key fits its certificate. Reports (keys start with `tls.`) and returns `None` if
     /// any does not. An expired certificate is only warned of.
     pub fn load(settings: &Settings, report: &mut Report) -> Option<Arc<Self>> {
-        let Prepared { settings, loaded } = Self::prepare(settings, report)?;
-        Some(Arc::new(Self { current: ArcSwap::from_pointee(loaded), source: Mutex::new(Source { settings, refused: None }) }))
+        Self::prepare(settings, report).map(|prepared| Arc::new(Self::new(prepared)))
+    }
+
+    /// Puts what was prepared into service.
+    #[must_use]
+    pub fn new(prepared: Prepared) -> Self {
+        let Prepared { settings, loaded } = prepared;
+        Self { current: ArcSwap::from_pointee(loaded), source: Mutex::new(Source { settings, refused: None }) }
     }
 
     /// Reads and checks as [`Certificates::load`] does; puts nothing into service.
