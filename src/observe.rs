@@ -1,9 +1,8 @@
-//! Publishes what the stores, the key sets and the certificates count, as metrics.
+//! Publishes what the stores and the key sets count, as metrics.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::server::World;
 use crate::store::{CacheCounts, Stores};
 use crate::telemetry::{Kind, Sample, Telemetry};
 
@@ -17,11 +16,10 @@ pub struct Reloads {
 }
 
 /// Registers all sources. Called once at start; they outlive every reload.
-pub fn publish(telemetry: &Telemetry, stores: &Arc<Stores>, world: &Arc<World>, reloads: &Arc<Reloads>) {
-    let (of_caches, of_keys, of_world, of_reloads) = (Arc::clone(stores), Arc::clone(stores), Arc::clone(world), Arc::clone(reloads));
+pub fn publish(telemetry: &Telemetry, stores: &Arc<Stores>, reloads: &Arc<Reloads>) {
+    let (of_caches, of_keys, of_reloads) = (Arc::clone(stores), Arc::clone(stores), Arc::clone(reloads));
     telemetry.register_source(Box::new(move || caches(&of_caches)));
     telemetry.register_source(Box::new(move || key_sets(&of_keys)));
-    telemetry.register_source(Box::new(move || certificates(&of_world)));
     telemetry.register_source(Box::new(move || configurations(&of_reloads)));
 }
 
@@ -57,12 +55,6 @@ fn key_sets(stores: &Stores) -> Vec<Sample> {
         }
     }
     samples
-}
-
-#[allow(clippy::cast_precision_loss, reason = "a Unix time is far below the 53 bits that a float keeps")]
-fn certificates(world: &World) -> Vec<Sample> {
-    let (name, help) = ("doorward_certificate_not_after_seconds", "When a certificate in service expires, in Unix time");
-    world.certificates.not_after().into_iter().map(|(certificate, at)| gauge(name, help, vec![("name", certificate)], at as f64)).collect()
 }
 
 fn configurations(reloads: &Reloads) -> Vec<Sample> {

@@ -142,6 +142,7 @@ macro_rules! schemes {
         }
 
         #[derive(Debug)]
+        #[allow(clippy::large_enum_variant, reason = "one for each configured scheme, behind an Arc")]
         enum Kind { $($(#[$doc])* $type($module::$type),)+ }
 
         impl SchemeSettings {

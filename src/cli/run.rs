@@ -69,7 +69,7 @@ async fn start(
     };
     let world = Arc::new(built.start());
     let reloads = Arc::new(Reloads::default());
-    observe::publish(&telemetry, &stores, &world, &reloads);
+    observe::publish(&telemetry, &stores, &reloads);
     stores.jwks.prefetch();
     tokio::spawn(Arc::clone(&world.certificates).watch(telemetry.clone()));
     tokio::spawn(sweep(Arc::clone(&world)));

@@ -1,25 +1,18 @@
 //! Binds what `[listen]` names.
-//!
-//! ```text
-//! "0.0.0.0:8443"   TCP; port 0 takes any free one
-//! "unix:/run/x"    a socket file, mode 0660; a stale one is replaced
-//! "fd:3"           a socket that systemd opened
-//! ```
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::Duration;
 
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::ListenSettings;
+use super::place::Place;
 use super::redirect::Redirect;
 use super::socket::Accepted;
 use crate::inbound::Peer;
@@ -27,40 +20,6 @@ use crate::types::Report;
 
 /// Connections that the kernel completes before we accept them.
 const BACKLOG: i32 = 1024;
-
-/// Where to listen, as it is written in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// `ADDRESS:PORT`
-    Tcp(SocketAddr),
-    /// `unix:/path`
-    Unix(PathBuf),
-    /// `fd:N`, N counted from 3.
-    Fd(usize),
-}
-
-impl FromStr for Place {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if let Some(path) = text.strip_prefix("unix:") {
-            return if path.starts_with('/') {
-                Ok(Self::Unix(PathBuf::from(path)))
-            } else {
-                Err(format!("{text:?} does not name an absolute path; write \"unix:/run/doorward.sock\""))
-            };
-        }
-        if let Some(number) = text.strip_prefix("fd:") {
-            return match number.parse() {
-                Ok(fd @ 3..=1023) => Ok(Self::Fd(fd)),
-                _ => Err(format!("{text:?} is not a socket that systemd passes; they are numbered from \"fd:3\"")),
-            };
-        }
-        text.parse().map(Self::Tcp).map_err(|_| {
-            format!("{text:?} is not an address to listen on; write \"ADDRESS:PORT\" such as \"0.0.0.0:8443\", \"unix:/path\" or \"fd:3\"")
-        })
-    }
-}
 
 /// A socket that accepts connections.
 #[derive(Debug)]
@@ -237,16 +196,6 @@ fn bind_one(key: &str, text: &str, passed: &mut ListenFd, report: &mut Report) -
             report.error(key, &format!("cannot listen on {place}: {error}"), remedy);
         })
         .ok()
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Fd(number) => write!(f, "fd:{number}"),
-        }
-    }
 }
 
 fn tcp(address: SocketAddr) -> io::Result<Listener> {

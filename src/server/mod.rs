@@ -12,6 +12,7 @@ mod control;
 pub mod devcerts;
 mod flight;
 mod listen;
+mod place;
 mod plain;
 mod redirect;
 mod serve;
@@ -34,7 +35,8 @@ use crate::proxy::Proxy;
 use crate::telemetry::{Kind, Sample, Telemetry};
 use crate::types::{ByteSize, HostPattern, HumanDuration, Report};
 
-pub use listen::{Listeners, Place};
+pub use listen::Listeners;
+pub use place::Place;
 
 /// `[listen]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -76,7 +78,7 @@ pub struct Limits {
     pub max_headers: usize,
     /// Request body; 0: no limit. 413 beyond.
     pub max_body: ByteSize,
-    /// To send a request's head, and how long a connection may stay idle between requests (HTTP/1.1).
+    /// To send a request's head, and how long a connection may stay without a request, in HTTP/1.1 and HTTP/2 alike.
     pub header_timeout: HumanDuration,
     /// For the TLS handshake.
     pub handshake_timeout: HumanDuration,

@@ -39,6 +39,9 @@ private_key_file = "secrets/identity.pem"
 [store]
 url = "sqlite:doorward.db"
 
+[limits]
+drain_timeout = "2s"
+
 [log]
 level = "warn"
 access = false
@@ -138,7 +141,7 @@ Forged name
 
 What else is refused
   401 no name:    {curl} {base}/account
-  401 not here:   {curl} -u bob:{password} {base}/reports/1   (this route takes tokens alone)
+  401 not here:   {curl} -u bob:{password} {base}/reports/1   # this route takes tokens alone
   400 ambiguous:  {curl} --path-as-is {base}/public/../account
   308 to HTTPS:   curl -i http://{http}/account
 

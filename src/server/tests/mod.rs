@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use rustls_pki_types::pem::PemObject;
@@ -202,7 +203,7 @@ impl Gate {
         // Streams of their own windows never wait for each other.
         let mut builder = h2::client::Builder::new();
         let (send, connection) = builder.initial_connection_window_size(1 << 24).handshake(self.tls(true).await).await.unwrap();
-        Http2 { send: send.ready().await.unwrap(), connection: tokio::spawn(async move { connection.await.is_ok() }) }
+        Http2 { send: send.ready().await.unwrap(), connection: tokio::spawn(connection.map(drop)) }
     }
 
     async fn arrived(&self, requests: u32) {
@@ -285,7 +286,7 @@ impl Http1 {
 
 struct Http2 {
     send: h2::client::SendRequest<Bytes>,
-    connection: JoinHandle<bool>,
+    connection: JoinHandle<()>,
 }
 
 impl Http2 {
