@@ -1,44 +1,261 @@
-//! User name and password.
+//! User name and password, RFC 7617.
+//!
+//! ```text
+//! Authorization: Basic base64( name ":" password )     UTF-8, padded, no control characters
+//! ```
+//!
+//! An unknown user, a wrong password and a disabled user get the same answer at the same cost.
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderValue;
+use http::header::AUTHORIZATION;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
-use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
+use super::{AuthError, Challenge, CredentialNames, Identity, Refusal, Subject};
 use crate::inbound::{Conn, Inbound};
 use crate::store::Stores;
-use crate::types::Report;
+use crate::store::passwords::{MAX_PASSWORD_BYTES, Passwords};
+use crate::store::users::Users;
+use crate::types::{Report, Secret};
+
+/// The longest name, a colon and the longest password, in base64.
+const MAX_BASE64_BYTES: usize = (255 + 1 + MAX_PASSWORD_BYTES).div_ceil(3) * 4;
 
 /// `[auth.NAME.basic]`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {}
+pub struct Settings {
+    /// Where users are looked up: `store`.
+    users: String,
+    /// What a browser shows when it asks for the password.
+    #[serde(default = "default_realm")]
+    realm: String,
+}
+
+fn default_realm() -> String {
+    "doorward".to_owned()
+}
 
 /// The scheme.
 #[derive(Debug)]
-pub struct Basic {}
+pub struct Basic {
+    name: Arc<str>,
+    users: Users,
+    passwords: Passwords,
+    challenge: HeaderValue,
+}
 
 impl Basic {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
     pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
-        let _ = (name, settings, stores, report);
-        todo!()
+        let users = users(&settings.users, stores.users.as_ref(), report);
+        let challenge = challenge(&settings.realm, report);
+        Some(Self { name: name.into(), users: users?, passwords: stores.passwords.clone(), challenge: challenge? })
     }
 
     /// Whether the request bears a credential of this scheme, and whose.
-    pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
-        let _ = (conn, inbound);
-        todo!()
+    pub async fn authenticate(&self, _conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
+        let Some(value) = inbound.single(AUTHORIZATION.as_str()).map_err(Refusal::Malformed)? else { return Ok(None) };
+        let Some(login) = Login::parse(value)? else { return Ok(None) };
+        let subject = self.verify(login).await?;
+        Ok(Some(Identity { subject, scheme: Arc::clone(&self.name), query_credentials: &[] }))
     }
 
     /// How to ask for this scheme's credential.
-    pub fn challenge(&self, why: &Refusal) -> Challenge {
-        let _ = why;
-        todo!()
+    pub fn challenge(&self, _why: &Refusal) -> Challenge {
+        Challenge(self.challenge.clone())
     }
 
     /// Where this scheme's credentials travel.
     pub fn credentials(&self) -> CredentialNames {
-        todo!()
+        CredentialNames { headers: vec![AUTHORIZATION], cookies: Vec::new() }
     }
+
+    async fn verify(&self, login: Login) -> Result<Arc<Subject>, AuthError> {
+        let subject = self.passwords.verify(&self.users, &login.name, &login.password).await?;
+        subject.ok_or_else(|| Refusal::Wrong("the user is unknown or disabled, or the password is wrong").into())
+    }
+}
+
+/// What the header holds.
+#[derive(Debug)]
+struct Login {
+    name: String,
+    password: Secret,
+}
+
+impl Login {
+    /// `None` for a credential of another scheme.
+    fn parse(value: &str) -> Result<Option<Self>, Refusal> {
+        let (scheme, rest) = value.split_once(' ').unwrap_or((value, ""));
+        if !scheme.eq_ignore_ascii_case("Basic") {
+            return Ok(None);
+        }
+        let encoded = rest.trim_start_matches(' ');
+        if encoded.len() > MAX_BASE64_BYTES {
+            return Err(Refusal::Malformed("name and password are too long"));
+        }
+        // Padding and the bits after the last byte must be as RFC 4648 says: one text for each credential.
+        let bytes = STANDARD.decode(encoded).map(Zeroizing::new).map_err(|_| Refusal::Malformed("not base64 with padding"))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| Refusal::Malformed("name and password are not UTF-8"))?;
+        if text.chars().any(char::is_control) {
+            return Err(Refusal::Malformed("a control character in name or password"));
+        }
+        let (name, password) = text.split_once(':').ok_or(Refusal::Malformed("no colon between name and password"))?;
+        if !super::valid_user_name(name) {
+            return Err(Refusal::Malformed("not a user's name"));
+        }
+        Ok(Some(Self { name: name.to_owned(), password: Secret::new(password) }))
+    }
+}
+
+fn users(source: &str, users: Option<&Users>, report: &mut Report) -> Option<Users> {
+    if source != "store" {
+        // The value may be a database's URL with a password in it: it is not repeated.
+        report.error("users", "users cannot be looked up there", "write users = \"store\", the only source that is supported");
+        return None;
+    }
+    if users.is_none() {
+        report.error("users", "there is no store", "add a section [store] with url = \"sqlite:FILE\"");
+    }
+    users.cloned()
+}
+
+fn challenge(realm: &str, report: &mut Report) -> Option<HeaderValue> {
+    let plain = !realm.is_empty() && realm.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\');
+    let value = plain.then(|| HeaderValue::try_from(format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")).ok()).flatten();
+    if value.is_none() {
+        report.error("realm", "the realm cannot be sent in a header", "write it in ASCII, without quotes and backslashes, such as \"doorward\"");
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::store::passwords::hash_password;
+    use crate::store::sql::{Db, NewUser};
+    use crate::store::{CacheSettings, Metrics};
+
+    fn login(value: &str) -> Result<Option<(String, Vec<u8>)>, Refusal> {
+        Login::parse(value).map(|login| login.map(|login| (login.name, login.password.expose().to_vec())))
+    }
+
+    fn header(text: impl AsRef<[u8]>) -> String {
+        format!("Basic {}", STANDARD.encode(text))
+    }
+
+    #[test]
+    fn name_and_password_are_parted_at_the_first_colon() {
+        let read = |name: &str, password: &str| Ok(Some((name.to_owned(), password.as_bytes().to_vec())));
+        // RFC 7617 sections 2 and 2.1.
+        assert_eq!(login("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), read("Aladdin", "open sesame"));
+        assert_eq!(login("Basic dGVzdDoxMjPCow=="), read("test", "123£"));
+        assert_eq!(login("bAsIc   QWxhZGRpbjpvcGVuIHNlc2FtZQ=="), read("Aladdin", "open sesame"));
+        assert_eq!(login(&header("a:b:c:")), read("a", "b:c:"));
+        assert_eq!(login(&header("a:")), read("a", ""));
+        assert_eq!(login(&header("zoë: ü ")), read("zoë", " ü "));
+    }
+
+    #[test]
+    fn credentials_of_other_schemes_are_not_looked_at() {
+        for value in ["", "Bearer x", "Basics QTpi", "Basic\tQTpi", "BasicQTpi", " Basic QTpi", "FOST a:b"] {
+            assert_eq!(login(value), Ok(None), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_the_form_is_malformed() {
+        let texts: &[&[u8]] = &[b"nocolon", b":password", b"", b"a\0:b", b"a:b\n", b"a:\x7f", b"\xff:b", b"a:\xe9", b" a:b", b"a :b", b"\xc2\x85:b"];
+        let mut values: Vec<String> = texts.iter().map(header).collect();
+        values.extend(["\u{200b}a:b", "a\u{202e}:b"].map(header));
+        values.push(header(format!("{}:x", "a".repeat(256))));
+        values.push(header(format!("a:{}", "x".repeat(4000))));
+        values.extend(["Basic", "Basic ", "Basic QTpi QTpi", "Basic QTpi,", "Basic QTpi\t", "Basic a:b", "Basic QTpiY"].map(str::to_owned));
+        // Without padding, with too much of it, with bits left over, and base64url.
+        values.extend(["Basic YTpiYg", "Basic YTpiYg=", "Basic YTpiYg===", "Basic YTpiYh==", "Basic YTr_fw=="].map(str::to_owned));
+        for value in values {
+            assert!(matches!(login(&value), Err(Refusal::Malformed(_))), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_longest_name_and_password_still_fit() {
+        let (name, password) = ("n".repeat(255), "p".repeat(MAX_PASSWORD_BYTES));
+        assert_eq!(login(&header(format!("{name}:{password}"))), Ok(Some((name, password.into_bytes()))));
+    }
+
+    async fn fixture() -> (Basic, Db, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let aux = Handle::current();
+        let db = Db::open(&format!("sqlite:{}/d.db", dir.path().display()), &aux).await.unwrap();
+        for name in ["alice", "mallory"] {
+            let password_hash = hash_password(&Secret::new("right")).unwrap();
+            db.add_user(NewUser { name: name.to_owned(), password_hash, email: None, groups: Vec::new() }).await.unwrap();
+        }
+        db.set_disabled("mallory", true).await.unwrap();
+        let passwords = Passwords::new(&CacheSettings::default(), &aux, &Arc::new(Metrics::default())).unwrap();
+        let challenge = challenge("doorward", &mut Report::default()).unwrap();
+        (Basic { name: "staff".into(), users: Users::new(db.clone()), passwords, challenge }, db, dir)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn unknown_wrong_and_disabled_are_answered_alike() {
+        let (scheme, db, _dir) = fixture().await;
+        let login = |text: &str| Login::parse(&header(text)).unwrap().unwrap();
+        assert_eq!(scheme.verify(login("alice:right")).await.unwrap().user, "alice");
+        let mut answers = Vec::new();
+        for text in ["alice:wrong", "alice:", "nobody:right", "mallory:right", "Alice:right"] {
+            match scheme.verify(login(text)).await {
+                Err(AuthError::Refused(refusal)) => answers.push(refusal),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+        assert!(answers.iter().all(|answer| *answer == answers[0] && answer.code() == "credentials_wrong"), "{answers:?}");
+        db.close().await;
+        assert!(matches!(scheme.verify(login("alice:other")).await, Err(AuthError::Unavailable(_))));
+    }
+
+    #[test]
+    fn the_challenge_names_realm_and_charset() {
+        let value = challenge("Staff only, please", &mut Report::default()).unwrap();
+        assert_eq!(value, "Basic realm=\"Staff only, please\", charset=\"UTF-8\"");
+        for realm in ["", "a\"b", "a\\b", "a\nb", "a\u{7f}", "é"] {
+            let mut report = Report::default();
+            assert!(challenge(realm, &mut report).is_none() && report.problems()[0].key == "realm", "{realm:?}");
+        }
+    }
+
+    #[test]
+    fn settings_that_name_another_source_or_no_store_are_reported() {
+        for (text, expected) in [("htpasswd:/etc/x", "only source"), ("", "only source"), ("store", "[store]")] {
+            let mut report = Report::default();
+            assert!(users(text, None, &mut report).is_none());
+            let problem = report.problems().first().unwrap();
+            assert!(problem.key == "users" && problem.remedy.contains(expected), "{problem:?}");
+        }
+        assert_eq!(toml::from_str::<Settings>("users = 'store'").unwrap().realm, "doorward");
+        assert!(toml::from_str::<Settings>("realm = 'x'").is_err());
+        assert!(toml::from_str::<Settings>("users = 'store'\nuser = 1").is_err());
+    }
+
+    proptest! {
+            #[test]
+            fn whatever_is_sent_only_names_that_can_be_told_come_out(bytes in prop::collection::vec(any::<u8>(), 0..40), raw in ".{0,40}") {
+                for value in [header(&bytes), format!("Basic {raw}"), raw] {
+                    if let Ok(Some((name, password))) = login(&value) {
+                        prop_assert!(crate::auth::valid_user_name(&name));
+    let again = header([name.as_bytes(), b":", &password].concat());
+                        prop_assert_eq!(again.trim_start_matches("Basic "), value.split_once(' ').unwrap().1.trim_start());
+                    }
+                }
+            }
+        }
 }

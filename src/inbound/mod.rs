@@ -4,22 +4,22 @@
 //! anything is stamped. Names that only Doorward may set are taken away in every spelling. The path that a rule sees is
 //! the path that is forwarded.
 
+mod conn;
+mod cookies;
+mod framing;
 mod host;
 mod names;
 mod target;
 
-use std::any::Any;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Version};
+use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use crate::payload::{Payload, PayloadError, PayloadLimits};
 
+pub use conn::{Conn, Open, Peer};
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
 
@@ -53,52 +53,6 @@ const METHODS: &[&str] = &[
     "VERSION-CONTROL",
     "PURGE",
 ];
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peer {
-    /// A TCP peer.
-    Ip(SocketAddr),
-    /// A process that connected to a `unix:` listener.
-    Unix,
-}
-
-impl Peer {
-    /// Address and port, if there are any.
-    #[must_use]
-    pub fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Ip(address) => Some(*address),
-            Self::Unix => None,
-        }
-    }
-
-    /// The address without the port, if there is one.
-    #[must_use]
-    pub fn ip(&self) -> Option<IpAddr> {
-        self.address().map(|address| address.ip().to_canonical())
-    }
-}
-
-/// What is known of a connection once TLS stands. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Conn {
-    /// The other end.
-    pub peer: Peer,
-    /// The port that it connected to; `None` for `unix:`.
-    pub local_port: Option<u16>,
-    /// Server name of the TLS handshake, lower case; `None` if the client sent none.
-    pub sni: Option<Arc<str>>,
-    /// Which worker thread serves it: the index of its upstream pools.
-    pub worker: usize,
-    /// Alive as long as the connection or a tunnel that grew out of it: its place under the connection limit.
-    pub open: Arc<dyn Open>,
-}
-
-/// Something that is held open by being kept.
-pub trait Open: Any + Send + Sync + std::fmt::Debug {}
-
-impl Open for () {}
 
 /// Why a request was refused before anything else looked at it.
 #[derive(Debug, thiserror::Error)]
@@ -176,8 +130,8 @@ impl Inbound {
         if headers.len() > cleaning.max_headers {
             return Err(Unclean::TooManyHeaders);
         }
-        check_framing(parts.version, headers)?;
-        check_expectation(headers)?;
+        framing::check_framing(parts.version, headers)?;
+        framing::check_expectation(headers)?;
         let host = Host::take(parts.version, &parts.uri, headers)?;
         let target = parts.uri.path_and_query().cloned().ok_or(Unclean::Target("there is none"))?;
         let decoded_path = match target::decode_path(target.path())? {
@@ -188,12 +142,13 @@ impl Inbound {
             return Err(Unclean::Header("more than one Authorization"));
         }
         let payload = Payload::new(body, cleaning.payload)?;
-        let upgrade = wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
+        let upgrade =
+            framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
         names::strip_hop_by_hop(headers)?;
         let forwarded_for =
             conn.peer.ip().filter(|ip| cleaning.trusted_proxies.iter().any(|net| net.contains(ip))).and_then(|_| joined(headers, "x-forwarded-for"));
         cleaning.reserved.strip(headers);
-        join_cookies(headers)?;
+        cookies::join(headers)?;
         Ok(Self {
             method: parts.method,
             target,
@@ -284,12 +239,7 @@ impl Inbound {
 
     /// The value of the cookie `name`; an error when it is sent more than once or is not visible ASCII.
     pub fn cookie(&self, name: &str) -> Result<Option<&str>, &'static str> {
-        let Some(line) = self.single("cookie")? else { return Ok(None) };
-        let mut values = line.split(';').filter_map(|pair| pair.trim().split_once('=')).filter(|(key, _)| *key == name).map(|(_, value)| value);
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value),
-            _ => Err("a cookie is sent more than once"),
-        }
+        self.single("cookie")?.map_or(Ok(None), |line| cookies::find(line, name))
     }
 
     /// Whether it presents something that looks like a credential: `Authorization`, or `_k` and `_s` in the query.
@@ -318,16 +268,7 @@ impl Inbound {
 
     /// Takes a cookie away and leaves the others byte for byte.
     pub fn forget_cookie(&mut self, name: &str) {
-        let Some(line) = self.headers.get(header::COOKIE) else { return };
-        let is_it = |pair: &&[u8]| pair.trim_ascii().split(|b| *b == b'=').next() == Some(name.as_bytes());
-        if !line.as_bytes().split(|b| *b == b';').any(|pair| is_it(&pair)) {
-            return;
-        }
-        let kept: Vec<&[u8]> = line.as_bytes().split(|b| *b == b';').filter(|pair| !is_it(pair)).collect();
-        match HeaderValue::from_bytes(kept.join(&b';').trim_ascii()) {
-            Ok(line) if !line.is_empty() => self.headers.insert(header::COOKIE, line),
-            _ => self.headers.remove(header::COOKIE),
-        };
+        cookies::remove(&mut self.headers, name);
     }
 
     /// Takes the request apart for the upstream.
@@ -346,75 +287,7 @@ pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
         && says("sec-fetch-mode", "navigate") != Some(false)
 }
 
-/// RFC 9112 section 6: one way to say where the body ends, in its canonical form.
-fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Unclean> {
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    if let Some(length) = lengths.next() {
-        let digits = length.as_bytes();
-        let canonical = digits == b"0"
-            || (digits.first().is_some_and(|first| (b'1'..=b'9').contains(first)) && digits.iter().all(u8::is_ascii_digit) && digits.len() <= 18);
-        if !canonical {
-            return Err(Unclean::Framing("Content-Length is not a plain number"));
-        }
-        if lengths.next().is_some() {
-            return Err(Unclean::Framing("more than one Content-Length"));
-        }
-    }
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if version != Version::HTTP_11 {
-            return Err(Unclean::Framing("Transfer-Encoding outside HTTP/1.1"));
-        }
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(Unclean::Framing("Transfer-Encoding other than chunked"));
-        }
-        if headers.contains_key(header::CONTENT_LENGTH) {
-            return Err(Unclean::Framing("both Transfer-Encoding and Content-Length"));
-        }
-    }
-    Ok(())
-}
-
-fn check_expectation(headers: &HeaderMap) -> Result<(), Unclean> {
-    let expectations: Vec<_> = headers.get_all(header::EXPECT).iter().collect();
-    match expectations.as_slice() {
-        [] => Ok(()),
-        [one] if one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
-        _ => Err(Unclean::Expectation),
-    }
-}
-
-/// The key of a WebSocket handshake. Anything less than a whole one is no upgrade: `Upgrade` is then dropped like any hop-by-hop header.
-fn wanted_upgrade(method: &Method, version: Version, headers: &HeaderMap, payload: &Payload) -> Option<HeaderValue> {
-    let one = |name: &str| {
-        let mut values = headers.get_all(name).iter();
-        values.next().filter(|_| values.next().is_none())
-    };
-    let upgrade = one("upgrade")?;
-    let connection = one("connection")?.to_str().ok()?;
-    let key = one("sec-websocket-key")?;
-    let whole = method == Method::GET
-        && version == Version::HTTP_11
-        && payload.is_empty()
-        && upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
-        && connection.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-        && one("sec-websocket-version")? == "13"
-        && key.len() == 24;
-    whole.then(|| key.clone())
-}
-
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
     let values: Option<Vec<&str>> = headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
     values.filter(|values| !values.is_empty()).map(|values| values.join(", "))
-}
-
-/// HTTP/2 clients may send one `cookie` line for each cookie (RFC 9113 section 8.2.3); HTTP/1 has one line.
-fn join_cookies(headers: &mut HeaderMap) -> Result<(), Unclean> {
-    let lines: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if lines.len() < 2 {
-        return Ok(());
-    }
-    let line = HeaderValue::from_bytes(&lines.join(&b"; "[..])).map_err(|_| Unclean::Header("the cookies cannot be joined"))?;
-    headers.insert(header::COOKIE, line);
-    Ok(())
 }

@@ -46,7 +46,7 @@ pub(super) fn tunnel(
 ) -> Result<Response<ResponseBody>, UpstreamError> {
     check(response.headers(), &wanted.key)?;
     let upstream = hyper::upgrade::on(&mut response);
-    let open = Arc::clone(&conn.open);
+    let open = conn.open.clone();
     let lifetime = expires.map(|at| Duration::from_secs(u64::try_from(at.saturating_sub(unix_now())).unwrap_or(0)));
     tokio::spawn(async move {
         // Both count as open until the tunnel ends.

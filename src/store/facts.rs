@@ -1,8 +1,15 @@
 //! Facts learned by verifying: what a credential says of its bearer. Never a decision.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use moka::Expiry;
+use moka::sync::Cache;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::types::unix_now;
 
 /// What is known of a caller. Facts, not decisions: policy judges them anew on every request.
 #[derive(Debug, Default, PartialEq)]
@@ -24,36 +31,142 @@ pub struct Subject {
 /// SHA-256 over the length-prefixed scheme name and credential: never the credential itself.
 pub type FactKey = [u8; 32];
 
+#[derive(Clone)]
+struct Fact {
+    subject: Arc<Subject>,
+    deadline: i64,
+}
+
 /// Facts by credential, bounded. A hit is synchronous.
-#[derive(Debug)]
-pub struct Facts {}
+pub struct Facts {
+    cache: Cache<FactKey, Fact>,
+}
+
+/// Not derived: it would print whom the facts are about.
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts").field("entries", &self.cache.entry_count()).finish_non_exhaustive()
+    }
+}
+
+/// Lets dead entries leave the cache. It is [`Facts::get`] that refuses them; this only frees their memory.
+struct UntilDeadline;
+
+impl UntilDeadline {
+    fn remaining(fact: &Fact) -> Duration {
+        Duration::from_secs(u64::try_from(fact.deadline.saturating_sub(unix_now())).unwrap_or(0))
+    }
+}
+
+impl Expiry<FactKey, Fact> for UntilDeadline {
+    fn expire_after_create(&self, _: &FactKey, fact: &Fact, _: Instant) -> Option<Duration> {
+        Some(Self::remaining(fact))
+    }
+
+    fn expire_after_update(&self, _: &FactKey, fact: &Fact, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(Self::remaining(fact))
+    }
+}
 
 impl Facts {
     /// With room for `capacity` facts.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        let _ = capacity;
-        todo!()
+        Self { cache: Cache::builder().max_capacity(capacity).expire_after(UntilDeadline).build() }
     }
 
     /// The key of `credential` under the scheme named `scheme`.
     #[must_use]
     pub fn key(scheme: &str, credential: &[u8]) -> FactKey {
-        let _ = (scheme, credential);
-        todo!()
+        // The length stands first: no scheme's name can run on into a credential.
+        let mut hash = Sha256::new();
+        hash.update((scheme.len() as u64).to_be_bytes());
+        hash.update(scheme);
+        hash.update((credential.len() as u64).to_be_bytes());
+        hash.update(credential);
+        hash.finalize().into()
     }
 
     /// The fact, if it is known and `now` is before its deadline (Unix seconds).
     #[must_use]
     pub fn get(&self, key: &FactKey, now: i64) -> Option<Arc<Subject>> {
-        let _ = (key, now);
-        todo!()
+        self.cache.get(key).filter(|fact| now < fact.deadline).map(|fact| fact.subject)
     }
 
     /// Remembers a fact until `deadline` (Unix seconds), which the caller computes from when verifying BEGAN:
     /// min(the token's expiry, begin + max_age).
     pub fn insert(&self, key: FactKey, subject: Arc<Subject>, deadline: i64) {
-        let _ = (key, subject, deadline);
-        todo!()
+        self.cache.insert(key, Fact { subject, deadline });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn alice() -> Arc<Subject> {
+        Arc::new(Subject { user: "alice".to_owned(), ..Subject::default() })
+    }
+
+    #[test]
+    fn a_fact_is_known_until_its_deadline_and_not_at_it() {
+        let facts = Facts::new(10);
+        let (key, deadline) = (Facts::key("corp", b"token"), unix_now() + 60);
+        facts.insert(key, alice(), deadline);
+        assert_eq!(facts.get(&key, deadline - 1), Some(alice()));
+        assert_eq!(facts.get(&key, deadline), None);
+        assert_eq!(facts.get(&key, i64::MAX), None);
+        assert_eq!(facts.get(&Facts::key("corp", b"other"), deadline - 1), None);
+        assert_eq!(facts.get(&Facts::key("other", b"token"), deadline - 1), None);
+    }
+
+    #[test]
+    fn a_fact_past_its_deadline_is_not_even_kept() {
+        let facts = Facts::new(10);
+        for deadline in [0, i64::MIN, unix_now() - 1] {
+            let key = Facts::key("corp", &deadline.to_be_bytes());
+            facts.insert(key, alice(), deadline);
+            assert_eq!(facts.get(&key, i64::MIN), None, "{deadline}");
+        }
+    }
+
+    #[test]
+    fn a_later_fact_replaces_the_deadline_of_an_earlier_one() {
+        let facts = Facts::new(10);
+        let (key, now) = (Facts::key("corp", b"token"), unix_now());
+        facts.insert(key, alice(), now + 5);
+        facts.insert(key, alice(), now + 500);
+        assert!(facts.get(&key, now + 400).is_some());
+        facts.insert(key, alice(), now - 1);
+        assert!(facts.get(&key, now).is_none());
+    }
+
+    #[test]
+    fn the_number_of_facts_is_bounded() {
+        let facts = Facts::new(100);
+        for number in 0..10_000_u32 {
+            facts.insert(Facts::key("corp", &number.to_be_bytes()), alice(), i64::MAX);
+        }
+        facts.cache.run_pending_tasks();
+        assert!(facts.cache.entry_count() <= 100);
+    }
+
+    #[test]
+    fn debug_tells_nobody_who_was_here() {
+        let facts = Facts::new(10);
+        facts.insert(Facts::key("corp", b"token"), alice(), i64::MAX);
+        assert!(!format!("{facts:?}").contains("alice"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_two_pairs_share_a_key(all in "[ab\\PC]{0,12}", cut in 0_usize..12, other in 0_usize..12) {
+            let cuts: Vec<usize> = (0..=all.len()).filter(|at| all.is_char_boundary(*at)).collect();
+            let (a, b) = (cuts[cut % cuts.len()], cuts[other % cuts.len()]);
+            let key = |at: usize| Facts::key(&all[..at], &all.as_bytes()[at..]);
+            prop_assert_eq!(key(a) == key(b), a == b);
+        }
     }
 }

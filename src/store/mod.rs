@@ -3,13 +3,13 @@
 //! Nothing here sees a request. SQL stands in `sql.rs` alone.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use crate::types::{HumanDuration, Report};
 
+pub mod cache;
 pub mod facts;
 pub mod jwks;
 pub mod keys;
@@ -127,11 +127,107 @@ impl CacheCounts {
     }
 }
 
+/// How many signatures are remembered at a time: some 80 MB when full, and 30 000 requests a second over 30 s.
+const REPLAY_CAPACITY: usize = 1 << 20;
+
 impl Stores {
     /// Opens the store (created and migrated if need be) and makes the caches. `aux` runs all that waits.
     /// Reports under `store` and returns `None` when the database cannot be opened.
     pub async fn open(store: Option<&Settings>, cache: &CacheSettings, aux: Handle, report: &mut Report) -> Option<Arc<Self>> {
-        let _ = (store, cache, aux, report, Duration::ZERO);
-        todo!()
+        let metrics = Arc::new(Metrics::default());
+        let db = match store {
+            Some(settings) => Some(open_database(settings, &aux, report).await?),
+            None => None,
+        };
+        let passwords = match passwords::Passwords::new(cache, &aux, &metrics) {
+            Ok(passwords) => passwords,
+            Err(error) => {
+                report.error("store", &error.to_string(), "see that this machine gives random numbers");
+                return None;
+            }
+        };
+        Some(Arc::new(Self {
+            keys: db.clone().map(|db| keys::Keys::new(db, cache, &aux, &metrics)),
+            tokens: db.clone().map(|db| tokens::Tokens::new(db, cache, &aux, &metrics)),
+            users: db.map(users::Users::new),
+            passwords,
+            facts: facts::Facts::new(cache.capacity),
+            replay: replay::Replay::new(REPLAY_CAPACITY),
+            jwks: jwks::KeySets::new(aux.clone()),
+            metrics,
+            aux,
+            cache: cache.clone(),
+        }))
+    }
+}
+
+async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -> Option<sql::Db> {
+    match sql::Db::open(&settings.url, aux).await {
+        Ok(db) => {
+            if sql::Db::is_exposed(&settings.url) {
+                report.warn("store.url", "others than its owner may read the database, which holds the secrets of API keys", "chmod 600 the file");
+            }
+            Some(db)
+        }
+        Err(error) => {
+            report.error("store.url", &error.problem, &error.remedy);
+            None
+        }
+    }
+}
+
+/// Names longer than this stand in no table and are not looked up.
+const MAX_NAME_BYTES: usize = 255;
+/// How many questions to the database are under way at a time.
+const LOADS: usize = 1024;
+
+/// The key of a look-up: SHA-256 of what is looked up.
+fn digest(text: &str) -> cache::CacheKey {
+    use sha2::Digest;
+    sha2::Sha256::digest(text.as_bytes()).into()
+}
+
+/// Random bytes as text: 32 bytes, base64url without padding.
+fn random_text() -> Result<String, Unavailable> {
+    use base64::Engine;
+    let mut bytes = zeroize::Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(bytes.as_mut_slice()).map_err(|_| Unavailable::new("random numbers", "the generator fails"))?;
+    Ok(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_slice()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn random_texts_are_43_letters_and_never_the_same() {
+        let (one, two) = (random_text().unwrap(), random_text().unwrap());
+        assert_eq!((one.len(), two.len()), (43, 43));
+        assert_ne!(one, two);
+        assert!(one.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_database_that_cannot_be_opened_is_reported_and_stops_the_start() {
+        let mut report = Report::default();
+        let settings = Settings { url: "sqlite:/nonexistent/doorward.db".to_owned() };
+        assert!(open_database(&settings, &Handle::current(), &mut report).await.is_none());
+        let problem = report.problems().first().unwrap();
+        assert_eq!(problem.key, "store.url");
+        assert!(problem.problem.contains("/nonexistent"), "{problem:?}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_database_that_others_may_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("d.db");
+        let settings = Settings { url: format!("sqlite:{}", file.display()) };
+        let mut report = Report::default();
+        assert!(open_database(&settings, &Handle::current(), &mut report).await.is_some());
+        assert!(report.problems().is_empty());
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(open_database(&settings, &Handle::current(), &mut report).await.is_some());
+        assert!(!report.has_errors() && report.problems().len() == 1);
     }
 }

@@ -1,0 +1,95 @@
+//! The keys of a scheme, and whether one of them signed a token.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jsonwebtoken::DecodingKey;
+
+use super::compact::Compact;
+use super::header::Header;
+use crate::auth::{AuthError, Refusal};
+use crate::store::jwks::{KeySet, Keyring, PublicKey};
+
+/// One source of keys. A scheme has one kind alone, so that no key of one kind is ever taken for one of another.
+#[derive(Debug)]
+pub(super) enum Keys {
+    /// A shared secret, for HS*.
+    Secret(DecodingKey),
+    /// One public key, and the file that it was read from.
+    Pinned { key: PublicKey, pem: Vec<u8> },
+    /// Those that an issuer publishes.
+    Set(Arc<KeySet>),
+}
+
+const WRONG: Refusal = Refusal::Wrong("the token's signature is not by a key of the issuer");
+const UNKNOWN: Refusal = Refusal::Wrong("unknown key");
+
+impl Keys {
+    /// Whether what they verify is worth remembering. An HMAC costs less than to look the token up.
+    pub fn worth_remembering(&self) -> bool {
+        match self {
+            Self::Secret(_) => false,
+            Self::Pinned { .. } | Self::Set(_) => true,
+        }
+    }
+
+    /// Tells keys apart that stand in the configuration under one name. Nothing secret.
+    pub fn fingerprint(&self) -> String {
+        match self {
+            Self::Pinned { pem, .. } => String::from_utf8_lossy(pem).into_owned(),
+            // What a secret verifies is not remembered; a set's source is among the settings.
+            Self::Secret(_) | Self::Set(_) => String::new(),
+        }
+    }
+
+    /// Verifies the signature of `token`, whose header is `header`. Waits only for an issuer's keys.
+    pub async fn verify(&self, token: &Compact<'_>, header: &Header) -> Result<(), AuthError> {
+        match self {
+            Self::Secret(key) => {
+                // The header's algorithm is one of the configured ones, which are HMACs alone: see `settings.rs`.
+                let verified = jsonwebtoken::crypto::verify(token.signature, token.signed.as_bytes(), key, header.algorithm);
+                if verified.unwrap_or(false) { Ok(()) } else { Err(WRONG.into()) }
+            }
+            Self::Pinned { key, .. } => {
+                if key.verifies(header.algorithm, token.signed, token.signature) {
+                    Ok(())
+                } else {
+                    Err(WRONG.into())
+                }
+            }
+            Self::Set(set) => verify_by_set(set, token, header, Instant::now()).await,
+        }
+    }
+}
+
+/// With a `kid`, a key of that name that does not verify is the answer. An unknown one, or a signature by none of the
+/// keys when the token names none, may be by a key that was published since: then the set is renewed, at most once.
+async fn verify_by_set(set: &Arc<KeySet>, token: &Compact<'_>, header: &Header, now: Instant) -> Result<(), AuthError> {
+    match tried(&*set.keyring(now).await?, token, header) {
+        Tried::Verified => return Ok(()),
+        Tried::Failed if header.kid.is_some() => return Err(WRONG.into()),
+        Tried::Failed | Tried::Unknown => {}
+    }
+    match tried(&*set.renewed(now).await?, token, header) {
+        Tried::Verified => Ok(()),
+        Tried::Failed => Err(WRONG.into()),
+        Tried::Unknown => Err(UNKNOWN.into()),
+    }
+}
+
+enum Tried {
+    Verified,
+    Failed,
+    Unknown,
+}
+
+fn tried(keyring: &Keyring, token: &Compact<'_>, header: &Header) -> Tried {
+    let mut outcome = Tried::Unknown;
+    for key in keyring.candidates(header.kid.as_deref(), header.algorithm) {
+        if key.verifies(header.algorithm, token.signed, token.signature) {
+            return Tried::Verified;
+        }
+        outcome = Tried::Failed;
+    }
+    outcome
+}

@@ -1,0 +1,42 @@
+//! The store that a configuration names, for the subcommands that change it.
+
+use std::future::Future;
+use std::io::Write;
+
+use anyhow::{Context, anyhow};
+use doorward::config::{self, ConfigError};
+use doorward::store::sql::Db;
+
+use super::ConfigPath;
+
+/// Opens the store of the configuration, lets `work` use it and prints what it answers. The store may be in use by a
+/// Doorward that serves: it sees the change when what it remembers has aged.
+pub fn answer<F>(config: &ConfigPath, work: impl FnOnce(Db) -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<String>>,
+{
+    let loaded = config::load(&config.config).map_err(|error| in_one_text(&error))?;
+    let file = config.config.display();
+    let settings = loaded.config.store.ok_or_else(|| anyhow!("{file} names no store; add a section [store] with url = \"sqlite:doorward.db\""))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("no runtime can be started")?;
+    let text = runtime.block_on(async {
+        let db = Db::open(&settings.url, runtime.handle()).await?;
+        let done = work(db.clone()).await;
+        db.close().await;
+        done
+    })?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("the change was made, but its answer could not be printed")
+}
+
+fn in_one_text(error: &ConfigError) -> anyhow::Error {
+    let lines: Vec<String> = error
+        .0
+        .iter()
+        .map(|located| {
+            let problem = &located.problem;
+            format!("{}:{}: {}: {}; {}", located.file.display(), located.line, problem.key, problem.problem, problem.remedy)
+        })
+        .collect();
+    anyhow!("{error}\n{}", lines.join("\n"))
+}

@@ -1,0 +1,64 @@
+//! Where a request ends, what it expects, and whether it wants to become a tunnel.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Version};
+
+use super::Unclean;
+use crate::payload::Payload;
+
+/// RFC 9112 section 6: one way to say where the body ends, in its canonical form.
+pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Unclean> {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next() {
+        let digits = length.as_bytes();
+        let canonical = digits == b"0"
+            || (digits.first().is_some_and(|first| (b'1'..=b'9').contains(first)) && digits.iter().all(u8::is_ascii_digit) && digits.len() <= 18);
+        if !canonical {
+            return Err(Unclean::Framing("Content-Length is not a plain number"));
+        }
+        if lengths.next().is_some() {
+            return Err(Unclean::Framing("more than one Content-Length"));
+        }
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        if version != Version::HTTP_11 {
+            return Err(Unclean::Framing("Transfer-Encoding outside HTTP/1.1"));
+        }
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Unclean::Framing("Transfer-Encoding other than chunked"));
+        }
+        if headers.contains_key(header::CONTENT_LENGTH) {
+            return Err(Unclean::Framing("both Transfer-Encoding and Content-Length"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check_expectation(headers: &HeaderMap) -> Result<(), Unclean> {
+    let expectations: Vec<_> = headers.get_all(header::EXPECT).iter().collect();
+    match expectations.as_slice() {
+        [] => Ok(()),
+        [one] if one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        _ => Err(Unclean::Expectation),
+    }
+}
+
+/// The key of a WebSocket handshake. Anything less than a whole one is no upgrade: `Upgrade` is then dropped like any hop-by-hop header.
+pub(super) fn wanted_upgrade(method: &Method, version: Version, headers: &HeaderMap, payload: &Payload) -> Option<HeaderValue> {
+    let one = |name: &str| {
+        let mut values = headers.get_all(name).iter();
+        values.next().filter(|_| values.next().is_none())
+    };
+    let upgrade = one("upgrade")?;
+    let connection = one("connection")?.to_str().ok()?;
+    let key = one("sec-websocket-key")?;
+    let whole = method == Method::GET
+        && version == Version::HTTP_11
+        && payload.is_empty()
+        && upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
+        && connection.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+        && one("sec-websocket-version")? == "13"
+        && key.len() == 24;
+    whole.then(|| key.clone())
+}

@@ -1,0 +1,159 @@
+use std::sync::atomic::Ordering;
+
+use super::super::HumanDuration;
+use super::super::sql::{Db, NewUser};
+use super::*;
+
+struct Fixture {
+    db: Db,
+    users: Users,
+    passwords: Passwords,
+    metrics: Arc<Metrics>,
+    _dir: tempfile::TempDir,
+}
+
+impl Fixture {
+    async fn verify(&self, name: &str, password: &str) -> Result<Option<Arc<Subject>>, Unavailable> {
+        self.passwords.verify(&self.users, name, &Secret::new(password)).await
+    }
+
+    fn misses(&self) -> u64 {
+        self.metrics.passwords.misses.load(Ordering::SeqCst)
+    }
+}
+
+/// Alice with the password "hunter2 ü", remembered for `max_age` seconds.
+async fn fixture(max_age: u64) -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let aux = Handle::current();
+    let db = Db::open(&format!("sqlite:{}/d.db", dir.path().display()), &aux).await.unwrap();
+    let hash = hash_password(&Secret::new("hunter2 ü")).unwrap();
+    let alice = NewUser { name: "alice".to_owned(), password_hash: hash, email: Some("a@example.com".to_owned()), groups: vec!["staff".to_owned()] };
+    assert!(db.add_user(alice).await.unwrap());
+    let age = HumanDuration::from_secs(max_age);
+    let cache = CacheSettings { max_age: age, negative_max_age: age, ..CacheSettings::default() };
+    let metrics = Arc::new(Metrics::default());
+    let passwords = Passwords::new(&cache, &aux, &metrics).unwrap();
+    Fixture { users: Users::new(db.clone()), db, passwords, metrics, _dir: dir }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_password_gives_the_users_facts_and_no_other_does() {
+    let f = fixture(0).await;
+    let subject = f.verify("alice", "hunter2 ü").await.unwrap().unwrap();
+    assert_eq!((subject.user.as_str(), subject.email.as_deref()), ("alice", Some("a@example.com")));
+    assert_eq!(subject.groups, ["staff"]);
+    assert!(subject.scopes.is_empty() && subject.claims.is_empty() && subject.expires.is_none());
+    for (name, password) in
+        [("alice", ""), ("alice", "hunter2"), ("alice", "Hunter2 ü"), ("alice", "hunter2 ü "), ("Alice", "hunter2 ü"), ("bob", "hunter2 ü"), ("", "")]
+    {
+        assert!(f.verify(name, password).await.unwrap().is_none(), "{name:?} {password:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_user_does_not_get_in_with_the_right_password() {
+    let f = fixture(0).await;
+    f.db.set_disabled("alice", true).await.unwrap();
+    assert!(f.verify("alice", "hunter2 ü").await.unwrap().is_none());
+    f.db.set_disabled("alice", false).await.unwrap();
+    assert!(f.verify("alice", "hunter2 ü").await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn right_and_wrong_are_both_remembered() {
+    let f = fixture(3600).await;
+    assert!(f.verify("alice", "hunter2 ü").await.unwrap().is_some());
+    assert!(f.verify("alice", "wrong").await.unwrap().is_none());
+    f.db.close().await;
+    assert!(f.verify("alice", "hunter2 ü").await.unwrap().is_some());
+    assert!(f.verify("alice", "wrong").await.unwrap().is_none());
+    assert_eq!(f.misses(), 2);
+    // What was not asked before is no "wrong password" now.
+    assert!(f.verify("alice", "other").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_at_once_with_the_same_password_cost_one_hash() {
+    let f = fixture(3600).await;
+    // Far more than the pool would take one by one.
+    let all = futures_util::future::join_all((0..500).map(|_| f.verify("alice", "hunter2 ü"))).await;
+    assert!(all.into_iter().all(|answer| answer.unwrap().is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_is_full_refuses_and_never_lets_in() {
+    let f = fixture(0).await;
+    let guesses: Vec<String> = (0..300).map(|n| format!("guess {n}")).collect();
+    // No core is free, so that the queue fills whatever the machine's speed.
+    let cores = u32::try_from(available_parallelism().map_or(1, usize::from)).unwrap();
+    let held = f.passwords.cores.acquire_many(cores).await.unwrap();
+    let flood = futures_util::future::join_all(guesses.iter().map(|guess| f.verify("alice", guess)));
+    let release = async {
+        while f.misses() < 300 {
+            tokio::task::yield_now().await;
+        }
+        drop(held);
+    };
+    let (answers, ()) = tokio::join!(flood, release);
+    let refused = answers.iter().filter(|answer| answer.is_err()).count();
+    assert_eq!(refused, 300 - WAITING - cores as usize);
+    assert!(answers.iter().flatten().all(Option::is_none));
+    assert!(f.verify("alice", "hunter2 ü").await.unwrap().is_some(), "the queue has drained");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_long_is_wrong_without_being_hashed() {
+    let f = fixture(0).await;
+    assert!(f.verify("alice", &"a".repeat(MAX_PASSWORD_BYTES + 1)).await.unwrap().is_none());
+    assert!(f.verify(&"a".repeat(256), "x").await.unwrap().is_none());
+    assert_eq!(f.misses(), 0);
+    assert!(f.verify("alice", &"a".repeat(MAX_PASSWORD_BYTES)).await.unwrap().is_none());
+    assert_eq!(f.misses(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_hash_is_unavailable_and_not_wrong() {
+    let f = fixture(0).await;
+    for hash in [
+        "",
+        "plain",
+        "$argon2id$v=19$m=19456,t=2,p=1",
+        "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmU",
+        "$unknown$v=1$m=1$aaaaaaaa$aaaaaaaaaaaaaaaa",
+    ] {
+        f.db.set_password_hash("alice", hash.to_owned()).await.unwrap();
+        assert!(f.verify("alice", "hunter2 ü").await.is_err(), "{hash:?}");
+    }
+}
+
+#[tokio::test]
+async fn name_and_password_do_not_run_into_each_other() {
+    let passwords = Passwords::new(&CacheSettings::default(), &Handle::current(), &Arc::default()).unwrap();
+    let key = |name: &str, password: &str| passwords.cache_key(name, &Secret::new(password)).unwrap();
+    assert_eq!(key("ab", "c"), key("ab", "c"));
+    assert_ne!(key("ab", "c"), key("a", "bc"));
+    assert_ne!(key("ab", ""), key("a", "b"));
+    let other = Passwords::new(&CacheSettings::default(), &Handle::current(), &Arc::default()).unwrap();
+    assert_ne!(key("ab", "c"), other.cache_key("ab", &Secret::new("c")).unwrap(), "each process has its own key");
+}
+
+#[test]
+fn nobodys_hash_costs_what_a_new_users_does_and_lets_nobody_in() {
+    let fresh = hash_password(&Secret::new("x")).unwrap();
+    let (fresh, nobody) = (PasswordHash::new(&fresh).unwrap(), PasswordHash::new(NOBODY).unwrap());
+    assert_eq!((fresh.algorithm, fresh.version, &fresh.params), (nobody.algorithm, nobody.version, &nobody.params));
+    assert_eq!(fresh.hash.unwrap().len(), nobody.hash.unwrap().len());
+    assert_eq!(nobody.params.to_string(), "m=19456,t=2,p=1");
+    assert!(judge(None, &Secret::new("x")).unwrap().is_none());
+}
+
+#[test]
+fn passwords_that_no_client_could_send_are_not_taken() {
+    assert!(matches!(hash_password(&Secret::new("")), Err(PasswordError::Empty)));
+    assert!(matches!(hash_password(&Secret::new("a".repeat(1025))), Err(PasswordError::TooLong)));
+    assert!(matches!(hash_password(&Secret::new("a\nb")), Err(PasswordError::NotText)));
+    assert!(matches!(hash_password(&Secret::new(vec![0xff])), Err(PasswordError::NotText)));
+    let (one, two) = (hash_password(&Secret::new("same")).unwrap(), hash_password(&Secret::new("same")).unwrap());
+    assert!(one != two && one.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
+}
