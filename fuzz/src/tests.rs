@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::{fost, h2, inbound, jwt, names, pattern};
 
-/// Inputs made of each seed.
-const CHANGED: u64 = 300;
+/// Inputs made of each seed; the variable `FUZZ_CHANGES` asks for another number.
+const CHANGES: u64 = 300;
 
 /// Seeds named `good-…` are accepted and all others refused; this says that a target looks at what it says it looks at.
 /// Runs `target` on its seeds as they are and changed: bytes flipped, taken out, doubled, and pieces of other seeds put in.
@@ -15,11 +15,12 @@ fn replay(name: &str, target: impl Fn(&[u8]) -> bool) {
     files.sort();
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
     assert!(seeds.len() >= 3, "{} holds too few seeds", folder.display());
+    let changes = std::env::var("FUZZ_CHANGES").map_or(CHANGES, |number| number.parse().expect("FUZZ_CHANGES is a number"));
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
     for (file, seed) in files.iter().zip(&seeds) {
         let good = file.file_name().unwrap().to_str().unwrap().starts_with("good-");
         assert_eq!(target(seed), good, "{}", file.display());
-        for _ in 0..CHANGED {
+        for _ in 0..changes {
             target(&dice.changed(seed, &seeds));
         }
     }
