@@ -4,6 +4,7 @@ pub mod auth;
 pub mod config;
 pub mod idp;
 pub mod inbound;
+pub mod observe;
 pub mod payload;
 pub mod proxy;
 pub mod reload;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use crate::auth::{CredentialNames, Scheme};
@@ -12,24 +13,39 @@ use crate::payload::PayloadLimits;
 use crate::proxy::route::Parts;
 use crate::proxy::stamp::IdentityStamp;
 use crate::proxy::{Proxy, RequestIds, RouteTable, Stamp};
-use crate::server::tls::Certificates;
+use crate::server::World;
+use crate::server::tls::{Certificates, Prepared};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
 use crate::types::Report;
 
-/// What one configuration builds.
+/// What one configuration builds: whole, and not in force yet.
 #[derive(Debug)]
-pub struct World {
-    /// Answers requests.
-    pub proxy: Proxy,
-    /// The certificates that the configuration names.
-    pub certificates: Arc<Certificates>,
+pub struct Built {
+    proxy: Proxy,
+    certificates: Prepared,
+}
+
+impl Built {
+    /// Starts a world with it.
+    #[must_use]
+    pub fn start(self) -> World {
+        World { proxy: ArcSwap::from_pointee(self.proxy), certificates: Arc::new(Certificates::new(self.certificates)) }
+    }
+
+    /// Puts it in force in place of what `world` had. Requests under way end in the old one.
+    pub fn replace(self, world: &World) {
+        world.certificates.install(self.certificates);
+        world.proxy.store(Arc::new(self.proxy));
+    }
 }
 
 /// Builds everything that one configuration describes. Reports every mistake and builds nothing if there is one: there is no half world.
 /// `stores` outlive the world; `workers` is the number of threads that will serve it.
-pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<World> {
-    let certificates = report.within("tls", |report| Certificates::load(&config.tls, report));
+pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Built> {
+    config.listen.check(report);
+    config.limits.check(report);
+    let certificates = Certificates::prepare(&config.tls, report);
     let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));
     let schemes: BTreeMap<String, Option<Arc<Scheme>>> = config
         .auth
@@ -55,7 +71,7 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     };
     let stamp = Stamp::new(identity, credentials(&schemes));
     let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
-    Some(World { proxy, certificates })
+    Some(Built { proxy, certificates })
 }
 
 /// Where the credentials of all schemes travel, also of those that no route accepts.

@@ -5,7 +5,8 @@
 
 mod basic;
 mod bearer;
-mod fost;
+mod claim;
+pub mod fost;
 mod jwt;
 mod policy;
 mod token;
@@ -21,6 +22,7 @@ use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
 pub use crate::store::facts::Subject;
+pub use claim::claim;
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 
 /// A caller whose credential was verified.
@@ -140,6 +142,7 @@ macro_rules! schemes {
         }
 
         #[derive(Debug)]
+        #[allow(clippy::large_enum_variant, reason = "one for each configured scheme, behind an Arc")]
         enum Kind { $($(#[$doc])* $type($module::$type),)+ }
 
         impl SchemeSettings {

@@ -11,6 +11,7 @@ mod demo;
 mod health;
 mod key;
 mod open_store;
+mod problems;
 mod run;
 mod sign;
 mod table;

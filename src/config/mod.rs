@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::types::{Problem, Report, Severity};
 use crate::{auth, proxy, server, store, telemetry};
 
-use lines::Lines;
+pub use lines::Lines;
 
 /// A configuration file, read and of the right form.
 #[derive(Debug, Deserialize)]

@@ -57,8 +57,7 @@ fn deserialize(mut root: Value, report: &mut Report) -> Option<Config> {
             }
             // What lacks a key cannot be read; without it the rest still can, unless it is required itself.
             if at.iter().count() == 0 || !take_out(&mut root, at) {
-                let Some(filler) = filler(missing) else { return None };
-                put(&mut root, at, missing, filler);
+                put(&mut root, at, missing, filler(missing)?);
             } else {
                 taken_out.push(text_of(at));
             }

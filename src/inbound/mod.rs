@@ -134,10 +134,8 @@ impl Inbound {
         framing::check_expectation(headers)?;
         let host = Host::take(parts.version, &parts.uri, headers)?;
         let target = parts.uri.path_and_query().cloned().ok_or(Unclean::Target("there is none"))?;
-        let decoded_path = match target::decode_path(target.path())? {
-            std::borrow::Cow::Owned(decoded) if decoded != target.path() => Some(decoded),
-            _ => None,
-        };
+        let decoded = target::decode_path(target.path())?;
+        let decoded_path = (decoded != target.path()).then(|| decoded.into_owned());
         if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Unclean::Header("more than one Authorization"));
         }

@@ -1,10 +1,42 @@
 //! Listeners, workers, drain.
+//!
+//! ```text
+//! accept (aux runtime, one task a socket) --least loaded--> worker 0..N (a thread, a runtime)
+//!   permit of the connection limit                            handshake -> HTTP/1.1 or HTTP/2 -> Proxy::handle
+//! ```
 
+mod accept;
+mod admin;
+mod conn;
+mod control;
+pub mod devcerts;
+mod flight;
+mod listen;
+mod place;
+mod plain;
+mod redirect;
+mod serve;
+mod socket;
 pub mod tls;
+mod worker;
 
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use http::{Request, Response};
+use hyper::body::Incoming;
 use serde::Deserialize;
 
-use crate::types::{ByteSize, HostPattern, HumanDuration};
+use crate::inbound::Conn;
+use crate::payload::ResponseBody;
+use crate::proxy::Proxy;
+use crate::telemetry::{Kind, Sample, Telemetry};
+use crate::types::{ByteSize, HostPattern, HumanDuration, Report};
+
+pub use listen::Listeners;
+pub use place::Place;
 
 /// `[listen]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,7 +78,7 @@ pub struct Limits {
     pub max_headers: usize,
     /// Request body; 0: no limit. 413 beyond.
     pub max_body: ByteSize,
-    /// To send a request's head, and how long a connection may stay idle between requests (HTTP/1.1).
+    /// To send a request's head, and how long a connection may stay without a request, in HTTP/1.1 and HTTP/2 alike.
     pub header_timeout: HumanDuration,
     /// For the TLS handshake.
     pub handshake_timeout: HumanDuration,
@@ -70,3 +102,105 @@ impl Default for Limits {
         }
     }
 }
+
+impl Limits {
+    /// Checks that no limit makes serving impossible or is switched off by accident. Keys start with `limits.`.
+    pub fn check(&self, report: &mut Report) {
+        report.within("limits", |report| {
+            if self.max_connections == 0 {
+                report.error("max_connections", "no client could connect", "write a number from 1 on, such as 10_000");
+            }
+            if !(4 << 10..=1 << 20).contains(&self.max_header_bytes.0) {
+                report.error("max_header_bytes", "it is not between 4KiB and 1MiB", "write \"32KiB\"");
+            }
+            if !(10..=1000).contains(&self.max_headers) {
+                report.error("max_headers", "it is not between 10 and 1000", "write 100");
+            }
+            for (key, timeout) in [("header_timeout", self.header_timeout), ("handshake_timeout", self.handshake_timeout)] {
+                if timeout.0.is_zero() {
+                    report.error(key, "clients could not be that fast", "write a duration such as \"10s\"");
+                } else if timeout.0 > Duration::from_secs(300) {
+                    report.warn(key, "idle clients hold connections for a long time", "write a duration such as \"10s\"");
+                }
+            }
+            if self.body_timeout.0.is_zero() {
+                report.warn("body_timeout", "clients that stop sending or reading are waited for without a limit", "write \"30s\"");
+            }
+        });
+    }
+}
+
+/// What requests are answered with. Shared by all workers; each request reads it once.
+#[derive(Debug)]
+pub struct World {
+    /// Routes, schemes, policies: replaced as a whole by a reload.
+    pub proxy: ArcSwap<Proxy>,
+    /// Replaced file by file, whenever the files change.
+    pub certificates: Arc<tls::Certificates>,
+}
+
+impl conn::Answer for Arc<World> {
+    type Body = ResponseBody;
+
+    fn tls(&self) -> Arc<rustls::ServerConfig> {
+        self.certificates.server_config()
+    }
+
+    async fn answer(&self, conn: &Conn, request: Request<Incoming>) -> Response<ResponseBody> {
+        let proxy = self.proxy.load_full();
+        proxy.handle(conn, request).await
+    }
+}
+
+/// How many worker threads there are: one for each processor that may be used (a control group's quota counts).
+/// [`Conn::worker`] is below it.
+#[must_use]
+pub fn worker_count() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// How far the server's life has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// Nothing is accepted any more; what is in flight is finished.
+    Draining,
+    /// What is left is ended.
+    Stopped,
+}
+
+/// How the end came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DrainOutcome {
+    /// Connections that still had something in flight after `drain_timeout` and were ended.
+    pub cut_off: usize,
+}
+
+/// Serves until `shutdown` is ready, then drains: not ready at once, nothing new is accepted, what is in flight is finished
+/// within `drain_timeout`. Runs on the runtime for everything beside requests; requests are served by threads that it starts.
+/// Dropping the future ends everything at once. Fails only if no thread can be started.
+pub async fn serve(
+    listeners: Listeners,
+    world: Arc<World>,
+    telemetry: Telemetry,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> std::io::Result<DrainOutcome> {
+    let certificates = Arc::clone(&world.certificates);
+    telemetry.register_source(Box::new(move || certificates.not_after().into_iter().map(expiry).collect()));
+    serve::serve(listeners, world, telemetry, limits, shutdown).await
+}
+
+#[allow(clippy::cast_precision_loss, reason = "dates are far below the 53 bits that a float keeps")]
+fn expiry((name, not_after): (String, i64)) -> Sample {
+    Sample {
+        name: "doorward_certificate_not_after_seconds",
+        help: "When a certificate in service expires, in Unix time",
+        kind: Kind::Gauge,
+        labels: vec![("name", name)],
+        value: not_after as f64,
+    }
+}
+
+#[cfg(test)]
+mod tests;

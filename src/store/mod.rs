@@ -161,12 +161,22 @@ impl Stores {
     }
 }
 
+impl Settings {
+    /// Reports what can be seen without opening the store or creating it. Keys start with `store.`.
+    pub fn check(&self, report: &mut Report) {
+        if let Err(error) = sql::Db::check(&self.url) {
+            report.error("store.url", &error.problem, &error.remedy);
+        }
+        if sql::Db::is_exposed(&self.url) {
+            report.warn("store.url", "others than its owner may read the database, which holds the secrets of API keys", "chmod 600 the file");
+        }
+    }
+}
+
 async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -> Option<sql::Db> {
     match sql::Db::open(&settings.url, aux).await {
         Ok(db) => {
-            if sql::Db::is_exposed(&settings.url) {
-                report.warn("store.url", "others than its owner may read the database, which holds the secrets of API keys", "chmod 600 the file");
-            }
+            settings.check(report);
             Some(db)
         }
         Err(error) => {

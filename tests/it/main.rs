@@ -1,1 +1,42 @@
-fn main() {}
+//! Doorward from outside: the real binary, real sockets, real TLS. One file a promise.
+
+#![allow(
+    missing_docs,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests fail by panicking, and helpers say what they are by their names"
+)]
+
+mod support;
+
+mod basic;
+mod certificates;
+mod cli;
+mod config_check;
+mod drain;
+mod errors;
+mod fost;
+mod framing;
+mod header_forgery;
+mod hop_by_hop;
+mod hosts;
+mod identity;
+mod jwks;
+mod jwt;
+mod limits;
+mod matrix;
+mod paths;
+mod plain_http;
+mod policy;
+mod proxying;
+mod reload;
+mod routes;
+mod secrets;
+mod tidy;
+mod tokens;
+mod websocket;

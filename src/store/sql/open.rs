@@ -91,6 +91,15 @@ impl Db {
         }
     }
 
+    /// Whether `url` names a place where a database could be. Opens and creates nothing.
+    pub fn check(url: &str) -> Result<(), OpenError> {
+        let file = file_of(url)?;
+        match file.parent() {
+            Some(folder) if !folder.is_dir() => Err(no_folder(folder)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether others than the owner may read the file of `url`.
     #[must_use]
     pub fn is_exposed(url: &str) -> bool {
@@ -132,15 +141,16 @@ fn create(file: &Path) -> Result<(), OpenError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(file) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let folder = file.parent().unwrap_or(file);
-            Err(OpenError::new(format!("the folder {} does not exist", folder.display()), "create it, writable by the user that runs Doorward"))
-        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(no_folder(file.parent().unwrap_or(file))),
         Err(error) => Err(OpenError::new(
             format!("the database {} cannot be created: {error}", file.display()),
             "let the user that runs Doorward write to its folder",
         )),
     }
+}
+
+fn no_folder(folder: &Path) -> OpenError {
+    OpenError::new(format!("the folder {} does not exist", folder.display()), "create it, writable by the user that runs Doorward")
 }
 
 /// SQLite does not wait at the lock while the database is turned to WAL, as a process that starts at the same time

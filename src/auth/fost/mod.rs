@@ -1,0 +1,275 @@
+//! Requests and URLs signed with a shared key, as Fost and Django do it.
+//!
+//! ```text
+//! Authorization: FOST KEY:SIGNATURE          GET /path?a=1&_k=KEY&_e=EXPIRY&_s=SIGNATURE
+//! X-FOST-Timestamp: 2026-11-22 06:00:00
+//! X-FOST-Headers: X-FOST-Headers X-FOST-User
+//! X-FOST-User: alice
+//! ```
+//!
+//! Verifying is pure and is told the time; it never forwards a byte of a body that it has not seen the end of. Beyond what
+//! the origin asks, a request is refused when something that the application might act on is not covered: a query beside a
+//! body, a body on GET, HEAD or OPTIONS (it could change places with the query, and these may be repeated), a parameter that
+//! a signed URL leaves out. The methods that change something are let in once per signature.
+
+mod key;
+mod request;
+pub mod sign;
+mod timestamp;
+mod uploads;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use self::key::{Macs, PreparedKey, State};
+use self::request::Head;
+use self::uploads::Uploads;
+use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
+use crate::inbound::{Conn, Inbound};
+use crate::payload::{Payload, PayloadError};
+use crate::store::facts::Subject;
+use crate::store::{Stores, Unavailable};
+use crate::types::{ByteSize, HumanDuration, Report, unix_now};
+
+pub use self::key::KeySettings;
+
+/// `[auth.NAME.fost]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How far a timestamp may be from this machine's clock, either way.
+    pub max_skew: HumanDuration,
+    /// The longest signed body.
+    pub max_body: ByteSize,
+    /// Whether a signed URL must expire.
+    pub require_expiry: bool,
+    /// Whether a request with a body may have a query, which is not signed then.
+    pub allow_unsigned_query: bool,
+    /// Keys by name. They win over keys of the same name in the store.
+    pub keys: BTreeMap<String, KeySettings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_skew: HumanDuration::from_secs(15),
+            max_body: ByteSize(64 << 20),
+            require_expiry: true,
+            allow_unsigned_query: false,
+            keys: BTreeMap::new(),
+        }
+    }
+}
+
+/// The scheme.
+#[derive(Debug)]
+pub struct Fost {
+    rules: Rules,
+    uploads: Uploads,
+    stores: Arc<Stores>,
+}
+
+/// All that verifying needs, but for keys that are in the store.
+#[derive(Debug)]
+struct Rules {
+    name: Arc<str>,
+    /// Seconds.
+    max_skew: i64,
+    max_body: u64,
+    require_expiry: bool,
+    allow_unsigned_query: bool,
+    keys: BTreeMap<String, PreparedKey>,
+    dummy: Vec<State>,
+}
+
+impl Fost {
+    /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
+    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
+        Some(Self { rules, uploads: Uploads::default(), stores: Arc::clone(stores) })
+    }
+
+    /// Whether the request bears a credential of this scheme, and whose.
+    pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
+        let _ = conn;
+        let (subject, query_credentials) = match (request::is_mine(inbound.headers()), url::is_mine(inbound.query())) {
+            (false, false) => return Ok(None),
+            (true, true) => return Err(Refusal::Malformed("both a signed request and a signed URL").into()),
+            (true, false) => (self.signed_request(inbound).await?, [].as_slice()),
+            (false, true) => (self.signed_url(inbound).await?, url::PARAMETERS),
+        };
+        Ok(Some(Identity { subject, scheme: Arc::clone(&self.rules.name), query_credentials }))
+    }
+
+    /// How to ask for this scheme's credential.
+    pub fn challenge(&self, why: &Refusal) -> Challenge {
+        let _ = why;
+        Challenge(HeaderValue::from_static("FOST realm=\"doorward\""))
+    }
+
+    /// Where this scheme's credentials travel.
+    pub fn credentials(&self) -> CredentialNames {
+        let headers = vec![http::header::AUTHORIZATION, request::TIMESTAMP, request::HEADERS, request::USER];
+        CredentialNames { headers, cookies: Vec::new() }
+    }
+
+    async fn signed_request(&self, inbound: &mut Inbound) -> Result<Arc<Subject>, AuthError> {
+        // The clock is read when the head has arrived: a long upload must not make a good signature stale.
+        let now = unix_now();
+        let signed = request::read(&Head::of(inbound))?;
+        self.rules.in_time(signed.seconds, now)?;
+        let key = self.find(&signed.key).await?;
+        let mut macs = signed.begin(self.rules.states(key.as_deref()));
+        let once = once_only(inbound.method());
+        let (memory, until) = (self.rules.memory(&signed), signed.seconds.saturating_add(self.rules.max_skew));
+        // Two copies of one request that upload side by side, longer than the memory lasts, would each be the first.
+        let _upload = if once { Some(self.uploads.enter(memory).ok_or(Refusal::Replayed)?) } else { None };
+        let length = match inbound.payload() {
+            none if none.is_empty() => 0,
+            body if once => body.hold(self.rules.max_body, |chunk| macs.update(chunk)).await?,
+            body => nothing(body).await?,
+        };
+        let subject = self.rules.settle(signed, key.as_deref(), macs, length, inbound.query(), inbound.rule_path())?;
+        if once && !self.stores.replay.first_use(memory, until, now)? {
+            return Err(Refusal::Replayed.into());
+        }
+        Ok(subject)
+    }
+
+    async fn signed_url(&self, inbound: &mut Inbound) -> Result<Arc<Subject>, AuthError> {
+        let signed = url::read(&Head::of(inbound))?;
+        self.rules.not_expired(signed.expires, unix_now())?;
+        let key = self.find(&signed.key).await?;
+        let macs = signed.macs(self.rules.states(key.as_deref()));
+        let subject = verified(key.as_deref(), macs, &signed.tag)?.identify(None, inbound.rule_path())?;
+        nothing(inbound.payload()).await?;
+        Ok(subject)
+    }
+
+    /// The key `name`: the configuration's, else the store's.
+    async fn find(&self, name: &str) -> Result<Option<Cow<'_, PreparedKey>>, Unavailable> {
+        if let Some(key) = self.rules.keys.get(name) {
+            return Ok(Some(Cow::Borrowed(key)));
+        }
+        let Some(store) = &self.stores.keys else { return Ok(None) };
+        match store.find(name).await? {
+            // A key of the store without a usable secret is damage, not an unknown key.
+            Some(key) => PreparedKey::new(key).map(|key| Some(Cow::Owned(key))).ok_or_else(|| Unavailable::new("store", "a key without a secret")),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Whether a signature under this method is good for one use. GET and HEAD may repeat: the timestamp counts whole seconds.
+fn once_only(method: &Method) -> bool {
+    *method != Method::GET && *method != Method::HEAD && *method != Method::OPTIONS
+}
+
+/// Makes sure that a body which no signature covers has nothing in it.
+async fn nothing(body: &mut Payload) -> Result<u64, AuthError> {
+    if body.is_empty() {
+        return Ok(0);
+    }
+    match body.hold(0, |_| {}).await {
+        Err(PayloadError::TooLarge(_)) => Err(Refusal::Malformed("a body that the signature does not cover").into()),
+        held => Ok(held?),
+    }
+}
+
+/// The key, if it is known and made the tag. An unknown key has been measured too, and is told apart in the log alone.
+fn verified<'a>(key: Option<&'a PreparedKey>, macs: Macs, tag: &key::Tag) -> Result<&'a PreparedKey, Refusal> {
+    match (key, macs.match_any(tag)) {
+        (Some(key), true) => Ok(key),
+        (Some(_), false) => Err(Refusal::Wrong("the signature does not match")),
+        (None, _) => Err(Refusal::Wrong("no such key")),
+    }
+}
+
+impl Rules {
+    fn build(name: &str, settings: Settings, store_has_keys: bool, report: &mut Report) -> Option<Self> {
+        let wanted = settings.keys.len();
+        let keyless = settings.keys.is_empty() && !store_has_keys;
+        if keyless {
+            report.error("keys", "there are no keys, so nobody could be let in", &format!("add [auth.{name}.fost.keys.KEY], or a [store]"));
+        }
+        let keys = key::build_all(settings.keys, report);
+        let max_skew = i64::try_from(settings.max_skew.0.as_secs()).unwrap_or(i64::MAX);
+        if max_skew == 0 {
+            report.error("max_skew", "timestamps count whole seconds", "write at least \"1s\"");
+        }
+        if settings.max_skew.0 > Duration::from_secs(300) {
+            report.warn("max_skew", "a signature that was overheard stays good for long", "set the clocks right and write \"15s\"");
+        }
+        if settings.allow_unsigned_query {
+            report.warn("allow_unsigned_query", "whoever overhears a request with a body can change its query", "leave it out");
+        }
+        if !settings.require_expiry {
+            report.warn("require_expiry", "a signed URL without an expiry is good for ever", "leave it out");
+        }
+        (!keyless && max_skew > 0 && keys.len() == wanted).then(|| Self {
+            name: name.into(),
+            max_skew,
+            max_body: settings.max_body.0,
+            require_expiry: settings.require_expiry,
+            allow_unsigned_query: settings.allow_unsigned_query,
+            keys,
+            dummy: key::dummy(),
+        })
+    }
+
+    /// The MACs of `key`, or those that an unknown key is measured with.
+    fn states<'a>(&'a self, key: Option<&'a PreparedKey>) -> &'a [State] {
+        key.map_or(&self.dummy, PreparedKey::states)
+    }
+
+    fn in_time(&self, seconds: i64, now: i64) -> Result<(), Refusal> {
+        let away = now.saturating_sub(seconds);
+        if away.unsigned_abs() > self.max_skew.unsigned_abs() { Err(Refusal::Skewed(away)) } else { Ok(()) }
+    }
+
+    fn not_expired(&self, expires: Option<i64>, now: i64) -> Result<(), Refusal> {
+        match expires {
+            Some(expires) if now > expires => Err(Refusal::Expired),
+            None if self.require_expiry => Err(Refusal::Malformed("a signed URL without _e")),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Judges a signed request whose body, `length` bytes, has been fed to `macs`. `path` is the decoded one.
+    fn settle(
+        &self,
+        signed: request::Signed,
+        key: Option<&PreparedKey>,
+        mut macs: Macs,
+        length: u64,
+        query: Option<&str>,
+        path: &str,
+    ) -> Result<Arc<Subject>, Refusal> {
+        let query = query.unwrap_or_default();
+        if length == 0 {
+            macs.update(query.as_bytes());
+        } else if !query.is_empty() && !self.allow_unsigned_query {
+            return Err(Refusal::Malformed("a query beside a body, which the signature does not cover"));
+        }
+        verified(key, macs, &signed.tag)?.identify(signed.user, path)
+    }
+
+    /// What the replay memory keeps of a signature. The length before each field keeps them apart.
+    fn memory(&self, signed: &request::Signed) -> [u8; 32] {
+        let fields = [self.name.as_bytes(), signed.key.as_bytes(), &signed.tag];
+        let hash = fields.iter().fold(Sha256::new_with_prefix(b"fost"), |hash, field| {
+            hash.chain_update(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes()).chain_update(field)
+        });
+        hash.finalize().into()
+    }
+}

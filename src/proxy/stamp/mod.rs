@@ -1,0 +1,163 @@
+//! Who the application is told to be asking: the user header, mapped headers, and the signatures over them.
+//!
+//! ```text
+//! X-Forwarded-User: alice
+//! X-Forwarded-Groups: staff,ops
+//! X-Doorward-Signature: v1;t=1790000000;k=2026-11;s=…       over user, method and target
+//! X-Doorward-Assertion: eyJ…                                the identity as a JWT
+//! ```
+//!
+//! A name that cannot be told exactly is refused, never cleaned and never left out.
+
+mod assertion;
+mod attribute;
+mod encoding;
+mod hmac;
+mod keys;
+mod names;
+mod settings;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use http::{HeaderMap, HeaderName, Method};
+use serde_json::{Map, Value};
+
+use self::assertion::Assertions;
+use self::attribute::Attribute;
+use self::encoding::Encoding;
+use self::keys::Keys;
+use self::settings::Names;
+use crate::auth::{Subject, claim, valid_user_name};
+use crate::types::Report;
+
+pub use self::assertion::AssertionError;
+pub use self::hmac::{Parsed, SignatureError, parse, verify_hmac};
+pub use self::keys::{KeyList, KeySettings};
+pub use self::settings::Settings;
+pub use self::verify::{Check, Received};
+
+/// Writes and signs the identity.
+#[derive(Debug)]
+pub struct IdentityStamp {
+    user_header: HeaderName,
+    assertion_header: HeaderName,
+    encoding: Encoding,
+    mapped: Vec<(HeaderName, Attribute)>,
+    reserved: Vec<HeaderName>,
+    keys: Keys,
+    signs_hmac: bool,
+    assertions: Option<Assertions>,
+    jwks: bytes::Bytes,
+}
+
+/// The name cannot be told to the application as configured: 403, never "no header".
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unstampable(pub &'static str);
+
+impl IdentityStamp {
+    /// Reads the keys and prepares them.
+    pub fn build(settings: Settings, report: &mut Report) -> Option<Self> {
+        let names = Names::read(&settings, report);
+        let encoding = settings::read_encoding(settings.encoding.as_deref(), report);
+        let keys = settings.keys.load(report);
+        let kinds = settings::read_signature(settings.signature, report);
+        let assertions = match &kinds {
+            Some(kinds) if kinds.jwt => settings::read_assertions(settings.issuer, settings.audience, report).map(Some),
+            Some(_) => Some(None),
+            None => None,
+        };
+        let (names, encoding, keys, kinds, assertions) = (names?, encoding?, keys?, kinds?, assertions?);
+        let lacks_secret = kinds.hmac && keys.shared.is_empty();
+        if lacks_secret {
+            let remedy = "add [identity.keys.\"NAME\"] with secret_file = \"PATH\" (at least 32 bytes), or write signature = []";
+            report.error("keys", "signature = [\"hmac\"], the default, needs a key with a secret", remedy);
+        }
+        let lacks_key = kinds.jwt && keys.private.is_empty();
+        if lacks_key {
+            report.error("keys", "\"jwt\" needs a private key", "add [identity.keys.\"NAME\"] with private_key_file = \"PATH\" (PKCS#8 PEM)");
+        }
+        let jwks: Vec<Value> = keys.private.iter().filter_map(|(id, key)| key.jwk(id)).collect();
+        (!lacks_secret && !lacks_key).then(|| Self {
+            user_header: names.user,
+            assertion_header: names.assertion,
+            encoding,
+            mapped: names.mapped,
+            reserved: names.reserved,
+            signs_hmac: kinds.hmac,
+            keys,
+            assertions,
+            jwks: serde_json::json!({ "keys": jwks }).to_string().into(),
+        })
+    }
+
+    /// Every header name that this stamp may write, and `also_strip`: no client may send one, in any spelling.
+    #[must_use]
+    pub fn reserved(&self) -> Vec<HeaderName> {
+        self.reserved.clone()
+    }
+
+    /// Writes the user header, the mapped headers and the signatures into `headers`, each exactly once.
+    /// `target` is the path and query exactly as sent upstream; `now` is Unix seconds.
+    pub fn write(&self, subject: &Subject, method: &Method, target: &str, now: i64, headers: &mut HeaderMap) -> Result<(), Unstampable> {
+        // Nothing of these can be left of a client's request; and nothing is left of it where an attribute is absent.
+        for name in &self.reserved {
+            headers.remove(name);
+        }
+        if !valid_user_name(&subject.user) {
+            return Err(Unstampable("the user has no name that an application can be told"));
+        }
+        let user = self.encoding.value(&subject.user)?;
+        if self.signs_hmac {
+            let (id, state) = self.keys.shared.first().ok_or(Unstampable("there is no key to sign with"))?;
+            let signature = hmac::sign(state, id, method.as_str(), target, user.as_bytes(), now);
+            headers.insert(names::SIGNATURE, signature.ok_or(Unstampable("the signature cannot be written into a header"))?);
+        }
+        if let Some(assertions) = &self.assertions {
+            let key = self.keys.private.first().ok_or(Unstampable("there is no key to sign with"))?;
+            headers.insert(self.assertion_header.clone(), assertions.write(key, self.claims(subject), now)?);
+        }
+        headers.insert(self.user_header.clone(), user);
+        for (name, attribute) in &self.mapped {
+            if let Some(value) = attribute.write(subject, self.encoding)? {
+                headers.insert(name.clone(), value);
+            }
+        }
+        Ok(())
+    }
+
+    /// The public keys as a JWK set (RFC 7517): the body of `/.doorward/jwks.json`.
+    #[must_use]
+    pub fn jwks(&self) -> &bytes::Bytes {
+        &self.jwks
+    }
+
+    /// What the assertion says of `subject`, but for issuer, audience and times.
+    fn claims(&self, subject: &Subject) -> Map<String, Value> {
+        let mut claims = Map::new();
+        claims.insert("sub".to_owned(), subject.user.as_str().into());
+        if let Some(email) = &subject.email {
+            claims.insert("email".to_owned(), email.as_str().into());
+        }
+        if !subject.groups.is_empty() {
+            claims.insert("groups".to_owned(), subject.groups.clone().into());
+        }
+        for (_, attribute) in &self.mapped {
+            match attribute {
+                Attribute::Claim(path) if assertion::may_map(path) => {
+                    if let Some(value) = claim(&subject.claims, path) {
+                        claims.insert(path.clone(), value.clone());
+                    }
+                }
+                Attribute::Scopes if !subject.scopes.is_empty() => {
+                    // One string of words, RFC 8693 section 4.2.
+                    claims.insert("scope".to_owned(), subject.scopes.join(" ").into());
+                }
+                Attribute::Claim(_) | Attribute::Scopes | Attribute::User | Attribute::Email | Attribute::Groups => {}
+            }
+        }
+        claims
+    }
+}

@@ -1,0 +1,157 @@
+//! From the first accepted connection to the last one that was drained.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::accept::accept;
+use super::admin::{self, Admin};
+use super::conn::{Answer, Shared};
+use super::listen::Listener;
+use super::plain::{self, Bounds};
+use super::redirect::Redirect;
+use super::socket::Accepted;
+use super::worker::{Crew, OpenCount};
+use super::{DrainOutcome, Limits, Listeners, Phase, worker_count};
+use crate::telemetry::{Kind, Sample, Telemetry};
+
+/// More connections than any machine has ports for; keeps the permits countable.
+const MOST_CONNECTIONS: usize = 1 << 20;
+/// Connections at a time that are only told to use TLS.
+const MOST_REDIRECTS: usize = 1024;
+
+pub(super) async fn serve<A: Answer>(
+    listeners: Listeners,
+    answer: A,
+    telemetry: Telemetry,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<DrainOutcome> {
+    let Listeners { https, http, admin, redirect } = listeners;
+    let ready = Arc::new(AtomicBool::new(false));
+    let (phase, watching) = watch::channel(Phase::Serving);
+    let shared = Arc::new(Shared { answer, limits, telemetry, draining: AtomicBool::new(false) });
+    let (crew, threads) = Crew::hire(worker_count(), &shared, &watching)?;
+    let (limits, telemetry) = (&shared.limits, &shared.telemetry);
+    let open = crew.open();
+    count(open.clone(), telemetry);
+
+    let mut beside = JoinSet::new();
+    if let Some(listener) = admin {
+        let admin = Admin { ready: Arc::clone(&ready), open: open.clone(), telemetry: telemetry.clone(), started: Instant::now() };
+        beside.spawn(serve_admin(listener, admin, Bounds::new(limits, true), watching.clone()));
+    }
+    let most = limits.max_connections.clamp(1, MOST_CONNECTIONS);
+    let gate = Gate::new(most);
+    let plain_gate = Gate::new(most.min(MOST_REDIRECTS));
+    let mut accepting = JoinSet::new();
+    let crew = Arc::new(crew);
+    for listener in https {
+        let crew = Arc::clone(&crew);
+        let hand = move |accepted, permit| crew.hand(accepted, permit);
+        accepting.spawn(accept(listener, gate.permits(), watching.clone(), Phase::Draining, hand));
+    }
+    let redirect = Arc::new(redirect);
+    for listener in http {
+        let (redirect, bounds) = (Arc::clone(&redirect), Bounds::new(limits, false));
+        let hand = move |accepted, permit| redirect_one(Arc::clone(&redirect), bounds, accepted, permit);
+        accepting.spawn(accept(listener, plain_gate.permits(), watching.clone(), Phase::Draining, hand));
+    }
+    ready.store(true, Ordering::Release);
+
+    shutdown.await;
+    ready.store(false, Ordering::Release);
+    tracing::info!(open_connections = open.get(), "draining");
+    shared.draining.store(true, Ordering::Relaxed);
+    phase.send_replace(Phase::Draining);
+    while accepting.join_next().await.is_some() {}
+    // The queues end with the crew: workers know that nothing more comes.
+    drop(crew);
+    let all = async { tokio::join!(gate.empty(), plain_gate.empty()) };
+    let cut_off = match tokio::time::timeout(limits.drain_timeout.0, all).await {
+        Ok(_) => 0,
+        Err(_) => gate.taken(),
+    };
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "drain_timeout has passed; the connections that were left are ended");
+    }
+    phase.send_replace(Phase::Stopped);
+    join(threads, telemetry.clone()).await;
+    tracing::info!(cut_off, "stopped");
+    Ok(DrainOutcome { cut_off })
+}
+
+/// The connection limit, which also tells when the last connection is gone.
+#[derive(Debug)]
+struct Gate {
+    permits: Arc<Semaphore>,
+    all: usize,
+}
+
+impl Gate {
+    fn new(all: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(all)), all }
+    }
+
+    fn permits(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.permits)
+    }
+
+    fn taken(&self) -> usize {
+        self.all.saturating_sub(self.permits.available_permits())
+    }
+
+    /// Waits until every permit is back.
+    async fn empty(&self) {
+        let all = u32::try_from(self.all).unwrap_or(u32::MAX);
+        let _ = self.permits.acquire_many(all).await;
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts are far below the 53 bits that a float keeps")]
+fn count(open: OpenCount, telemetry: &Telemetry) {
+    telemetry.register_source(Box::new(move || {
+        let (name, help) = ("doorward_open_connections", "Client connections that are open");
+        vec![Sample { name, help, kind: Kind::Gauge, labels: Vec::new(), value: open.get() as f64 }]
+    }));
+}
+
+async fn serve_admin(listener: Listener, admin: Admin, bounds: Bounds, phase: watch::Receiver<Phase>) {
+    let admin = Arc::new(admin);
+    let hand = move |accepted, permit: OwnedSemaphorePermit| {
+        let admin = Arc::clone(&admin);
+        tokio::spawn(async move {
+            plain::serve(accepted, bounds, |request| admin.answer(request)).await;
+            drop(permit);
+        });
+    };
+    accept(listener, Arc::new(Semaphore::new(admin::MAX_CONNECTIONS)), phase, Phase::Stopped, hand).await;
+}
+
+fn redirect_one(redirect: Arc<Redirect>, bounds: Bounds, accepted: Accepted, permit: OwnedSemaphorePermit) {
+    tokio::spawn(async move {
+        plain::serve(accepted, bounds, |request| redirect.answer(request)).await;
+        drop(permit);
+    });
+}
+
+/// Waits for the workers and for the log. Workers only have to drop what is left; one that cannot is left behind.
+async fn join(threads: Vec<JoinHandle<()>>, telemetry: Telemetry) {
+    let joined = tokio::task::spawn_blocking(move || {
+        for thread in threads {
+            if thread.join().is_err() {
+                telemetry.panicked();
+            }
+        }
+        telemetry.flush();
+    });
+    if tokio::time::timeout(Duration::from_secs(5), joined).await.is_err() {
+        tracing::warn!("a worker did not stop in time");
+    }
+}

@@ -1,0 +1,196 @@
+//! Every scheme against everything that can be wrong with a credential, over both protocols: one table.
+
+use std::collections::BTreeSet;
+
+use crate::support::client::{BOTH, Call, Proto};
+use crate::support::fost::{self, Fost};
+use crate::support::gateway::Gateway;
+use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
+use crate::support::now;
+use crate::support::setup::{HOST, Setup};
+use crate::support::upstream::Upstream;
+use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wrong {
+    Nothing,
+    Absent,
+    Malformed,
+    Forged,
+    /// Over, or too far from our clock.
+    Expired,
+    /// Meant for somebody else: another audience, another path, another user's route.
+    Elsewhere,
+    /// Good, but its source cannot be asked.
+    SourceDown,
+}
+
+const ALL: [Wrong; 7] = [Wrong::Nothing, Wrong::Absent, Wrong::Malformed, Wrong::Forged, Wrong::Expired, Wrong::Elsewhere, Wrong::SourceDown];
+
+impl Wrong {
+    fn expected(self) -> u16 {
+        match self {
+            Self::Nothing => 200,
+            Self::Absent | Self::Malformed | Self::Forged | Self::Expired | Self::Elsewhere => 401,
+            Self::SourceDown => 503,
+        }
+    }
+}
+
+struct Table {
+    gate: Gateway,
+    upstream: Upstream,
+    provider: Provider,
+    key: Key,
+    token: String,
+    expired: String,
+}
+
+impl Table {
+    async fn start() -> Self {
+        let (upstream, key) = (Upstream::echo(), Key::generate("k", "ES256"));
+        let provider = Provider::start(&[&key]);
+        let mut setup = Setup::new(&upstream.url())
+            .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
+            .rest("[auth.fost.fost]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .rest(&format!("[auth.jwt.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer()));
+        for scheme in SCHEMES {
+            setup = setup.route(&format!("/{scheme}/**"), &[scheme]);
+        }
+        let add = setup.cli_ok(&["key", "add", "aspnet", "--user", "webshop", "--json"], "");
+        let secret = serde_json::from_str::<serde_json::Value>(&add).unwrap()["secret"].as_str().unwrap().to_owned();
+        setup.write("secret", &secret);
+        setup.cli_ok(&["user", "add", "bob", "--password-stdin"], &format!("{PASSWORD}\n"));
+        let issue = |ttl: &str| {
+            let issued = setup.cli_ok(&["token", "issue", "--user", "bob", "--ttl", ttl, "--json"], "");
+            serde_json::from_str::<serde_json::Value>(&issued).unwrap()["token"].as_str().unwrap().to_owned()
+        };
+        let (token, expired) = (issue("1h"), issue("1s"));
+        let over = now() + 1;
+        crate::support::within("a token's end", async {
+            while now() <= over + 1 {
+                tokio::task::yield_now().await
+            }
+        })
+        .await;
+        Self { gate: setup.start().await, upstream, provider, key, token, expired }
+    }
+
+    /// The request of one cell; `None` where a scheme has no such thing.
+    fn call(&self, scheme: &str, wrong: Wrong) -> Option<Call> {
+        let target = format!("/{scheme}/x");
+        let secret = std::fs::read_to_string(self.gate.setup.path("secret")).unwrap();
+        let fost = Fost::new().key(fost::KEY, secret.trim());
+        let issuer = self.provider.issuer();
+        let claims = claims_but("carol", "iss", issuer.clone().into());
+        let with = |name: &str, value: serde_json::Value| {
+            let mut claims = claims.clone();
+            claims[name] = value;
+            claims
+        };
+        let headers = match (scheme, wrong) {
+            (_, Wrong::Absent) => Vec::new(),
+            ("fost", Wrong::Nothing | Wrong::SourceDown) => fost.sign("GET", &target, b""),
+            ("fost", Wrong::Malformed) => bearer("x").into_iter().map(|(name, _)| (name, "FOST nothing".to_owned())).collect(),
+            ("fost", Wrong::Forged) => fost.key(fost::KEY, "guess").sign("GET", &target, b""),
+            ("fost", Wrong::Expired) => fost.skewed(-1000).sign("GET", &target, b""),
+            ("fost", Wrong::Elsewhere) => fost.sign("GET", "/fost/y", b""),
+            ("jwt", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.key.token(&claims)),
+            ("jwt", Wrong::Malformed) => bearer("a.b.c"),
+            ("jwt", Wrong::Forged) => bearer(&Key::generate("k", "ES256").token(&claims)),
+            ("jwt", Wrong::Expired) => bearer(&self.key.token(&with("exp", (now() - 100).into()))),
+            ("jwt", Wrong::Elsewhere) => bearer(&self.key.token(&with("aud", "billing".into()))),
+            ("token", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.token),
+            ("token", Wrong::Malformed) => bearer("two words"),
+            ("token", Wrong::Forged) => bearer(&self.token.chars().rev().collect::<String>()),
+            ("token", Wrong::Expired) => bearer(&self.expired),
+            ("basic", Wrong::Nothing | Wrong::SourceDown) => basic("bob", PASSWORD),
+            ("basic", Wrong::Malformed) => vec![("Authorization".to_owned(), "Basic !!!".to_owned())],
+            ("basic", Wrong::Forged) => basic("bob", "guess"),
+            ("token", Wrong::Elsewhere) | ("basic", Wrong::Expired | Wrong::Elsewhere) => return None,
+            (other, _) => panic!("{other} is not in the table"),
+        };
+        Some(self.gate.get(&target).headers(&headers))
+    }
+
+    async fn run(&self, cells: &[Wrong]) -> BTreeSet<(&'static str, Wrong)> {
+        let mut done = BTreeSet::new();
+        for scheme in SCHEMES {
+            for wrong in cells {
+                for proto in BOTH {
+                    let Some(call) = self.call(scheme, *wrong) else { continue };
+                    let before = self.upstream.count();
+                    let answer = call.proto(proto).send().await;
+                    assert_eq!(answer.status.as_u16(), wrong.expected(), "{scheme} {wrong:?} {proto:?}: {}", answer.text());
+                    let forwarded = self.upstream.count() - before;
+                    assert_eq!(forwarded, usize::from(wrong.expected() == 200), "{scheme} {wrong:?} {proto:?}");
+                    assert_eq!(answer.headers.contains_key("www-authenticate"), wrong.expected() == 401, "{scheme} {wrong:?} {proto:?}");
+                    assert_eq!(answer.headers.contains_key("retry-after"), wrong.expected() == 503, "{scheme} {wrong:?} {proto:?}");
+                    done.insert((scheme, *wrong));
+                }
+            }
+        }
+        done
+    }
+}
+
+#[tokio::test]
+async fn every_scheme_answers_everything_that_can_be_wrong_as_the_table_says() {
+    let table = Table::start().await;
+    let done = table.run(&ALL[..6]).await;
+    assert_eq!(done.len(), SCHEMES.len() * 6 - 3, "{done:?}");
+}
+
+#[tokio::test]
+async fn no_scheme_lets_anyone_in_while_its_source_is_down() {
+    let table = Table::start().await;
+    table.provider.mood(Mood::Down);
+    // The store is gone: its file is a folder now, and nothing is remembered.
+    table.gate.setup.cli_ok(&["user", "list"], "");
+    for name in ["doorward.db", "doorward.db-wal", "doorward.db-shm"] {
+        let path = table.gate.setup.path(name);
+        if path.exists() {
+            // Cut short, so that also connections that are open read nonsense.
+            std::fs::write(&path, b"not a database, and not long enough to be one").unwrap();
+        }
+    }
+    for scheme in SCHEMES {
+        for proto in BOTH {
+            let answer = table.call(scheme, Wrong::SourceDown).unwrap().proto(proto).send().await;
+            assert_eq!(answer.status, 503, "{scheme} {proto:?}: {}", answer.text());
+            assert!(answer.headers.contains_key("retry-after"), "{scheme}");
+        }
+    }
+    assert_eq!(table.upstream.count(), 0);
+}
+
+#[tokio::test]
+async fn a_scheme_that_cannot_decide_is_not_passed_over_for_the_next() {
+    let (upstream, key) = (Upstream::echo(), Key::generate("k", "ES256"));
+    let provider = Provider::start(&[&key]);
+    provider.mood(Mood::Down);
+    let scheme = format!("[auth.corp.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer());
+    let setup = Setup::new(&upstream.url()).rest(&scheme).rest("[auth.t.token]\nsource = \"store\"\n[auth.s.basic]\nusers = \"store\"");
+    let gate = setup.route("/x/**", &["corp", "t", "s"]).start().await;
+    let token = key.token(&claims_but("carol", "iss", provider.issuer().into()));
+    for proto in [Proto::H1, Proto::H2] {
+        assert_eq!(gate.get("/x/y").proto(proto).bearer(&token).host(HOST).send().await.status, 503);
+    }
+    assert_eq!(upstream.count(), 0);
+}
+
+#[tokio::test]
+async fn a_second_authorization_header_is_an_ambiguous_request() {
+    let world = World::start().await;
+    for proto in BOTH {
+        for scheme in SCHEMES {
+            let target = format!("/{scheme}/x");
+            let good = world.good(scheme, "GET", &target);
+            for second in ["Basic eDp5", "Bearer x", "", &good[0].1] {
+                let answer = world.get(&target).proto(proto).headers(&good).header("Authorization", second).send().await;
+                assert_eq!(answer.status, 400, "{scheme} {second:?}");
+            }
+        }
+    }
+    assert_eq!(world.upstream.count(), 0);
+}

@@ -1,0 +1,54 @@
+//! What the tests stand on: a certificate authority, an upstream that records bytes, the gateway as a process, clients
+//! that may say anything, signers and verifiers written apart from the product.
+
+pub mod client;
+pub mod fost;
+pub mod gateway;
+pub mod idp;
+pub mod pki;
+pub mod setup;
+pub mod upstream;
+pub mod verifier;
+pub mod world;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// How long anything may take before a test fails. Generous: machines are shared.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Awaits `what`, but not for ever.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(done) => done,
+        Err(_) => panic!("not within {DEADLINE:?}: {what}"),
+    }
+}
+
+/// Seconds since 1970.
+pub fn now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64
+}
+
+/// `bytes` in standard Base64.
+pub fn base64(bytes: impl AsRef<[u8]>) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// `bytes` in URL-safe Base64 without padding.
+pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of URL-safe Base64 without padding.
+pub fn from_base64url(text: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+}
+
+/// A header's name as CGI, WSGI and PHP servers see it: lower case, everything but letters and digits as `_`.
+pub fn folded(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect()
+}
