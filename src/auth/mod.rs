@@ -240,16 +240,24 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
     Err(error)
 }
 
-/// What to tell a client that was refused: one challenge for each scheme of the route, equal ones once.
+/// What to tell a client that was refused: one challenge for each word that `Authorization` may start with. Where two schemes
+/// share a word, the first of the route speaks for both: clients read two challenges of one name as a contradiction.
 #[must_use]
 pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
+    match access {
+        Access::Public => Vec::new(),
+        Access::Accept(schemes) => one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
+    }
+}
+
+fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challenge> {
+    fn word(challenge: &Challenge) -> &[u8] {
+        challenge.0.as_bytes().split(|b| *b == b' ').next().unwrap_or_default()
+    }
     let mut all: Vec<Challenge> = Vec::new();
-    if let Access::Accept(schemes) = access {
-        for scheme in schemes {
-            let challenge = scheme.challenge(why);
-            if !all.iter().any(|other| other.0 == challenge.0) {
-                all.push(challenge);
-            }
+    for challenge in challenges {
+        if !all.iter().any(|other| word(other).eq_ignore_ascii_case(word(&challenge))) {
+            all.push(challenge);
         }
     }
     all
@@ -262,4 +270,17 @@ pub fn valid_user_name(name: &str) -> bool {
     let invisible =
         |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     !name.is_empty() && name.len() <= 255 && name.trim() == name && !name.chars().any(|c| c.is_control() || invisible(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_way_to_authenticate_is_offered_once() {
+        let texts = ["FOST realm=\"a\"", "Bearer realm=\"a\"", "bearer realm=\"a\", error=\"x\"", "Basic realm=\"a\"", "Bearers"];
+        let offered = one_of_each_word(texts.iter().map(|text| Challenge(HeaderValue::from_static(text))));
+        let offered: Vec<_> = offered.iter().map(|challenge| challenge.0.as_bytes()).collect();
+        assert_eq!(offered, [&b"FOST realm=\"a\""[..], b"Bearer realm=\"a\"", b"Basic realm=\"a\"", b"Bearers"]);
+    }
 }

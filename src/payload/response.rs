@@ -143,10 +143,13 @@ impl Upstream {
                 Some(Err(error.into()))
             }
             Some(Ok(mut frame)) => {
+                // Nothing follows trailers, and nobody asks whether something does.
+                let mut last = self.body.is_end_stream();
                 if let Some(trailers) = frame.trailers_mut() {
                     (self.clean_trailers)(trailers);
+                    last = true;
                 }
-                if self.body.is_end_stream() {
+                if last {
                     self.end(true);
                 }
                 Some(Ok(frame))
@@ -209,7 +212,7 @@ impl Entry {
         match frame {
             Some(Ok(frame)) => {
                 entry.bytes_out += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.complete |= ended;
+                self.complete |= ended || frame.is_trailers();
             }
             Some(Err(error)) => {
                 entry.cause.get_or_insert_with(|| error.to_string());
@@ -227,5 +230,51 @@ impl Drop for Entry {
             entry.bytes_in = self.progress.as_ref().map_or(0, |progress| progress.received());
             self.telemetry.record(entry);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// The body of an answer that consists of these bytes, and what is told when it is done with.
+    async fn answer(bytes: &'static [u8]) -> (ResponseBody, mpsc::Receiver<bool>) {
+        let (near, mut far) = duplex(4096);
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await.unwrap();
+        tokio::spawn(connection);
+        tokio::spawn(async move {
+            far.read_buf(&mut Vec::new()).await.unwrap();
+            far.write_all(bytes).await.unwrap();
+        });
+        let response = sender.send_request(http::Request::new(Empty::<Bytes>::new())).await.unwrap();
+        let (tell, told) = mpsc::channel();
+        let finished = Finished::new(move |complete| tell.send(complete).unwrap());
+        let clean = |trailers: &mut HeaderMap| assert!(trailers.remove("x-user").is_some());
+        (ResponseBody::upstream(response.into_body(), Duration::from_secs(5), clean, finished), told)
+    }
+
+    /// Reads as hyper's server does: it does not ask for more once it has the trailers.
+    #[tokio::test]
+    async fn a_body_with_trailers_is_complete_when_it_has_told_them() {
+        let (mut body, told) = answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\nX-User: a\r\n\r\n").await;
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "hi");
+        assert!(told.try_recv().is_err());
+        let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+        assert_eq!((trailers.len(), trailers.get("x-sum").unwrap().as_bytes()), (1, &b"1"[..]));
+        assert!(told.try_recv().unwrap(), "the connection may serve the next request");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_not_complete() {
+        let (mut body, told) = answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n9\r\n").await;
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "hi");
+        assert!(body.frame().await.unwrap().is_err());
+        assert!(!told.try_recv().unwrap());
     }
 }

@@ -10,12 +10,12 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONNECTION, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::header::{CONNECTION, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -30,7 +30,7 @@ use super::control::{Control, Order};
 use super::flight::{Streams, Tracked};
 use super::socket::{Accepted, Paced};
 use crate::inbound::{Conn, Open};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{AccessEntry, Telemetry};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -42,6 +42,8 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What is kept of one stream's response while its client does not take it.
 const SEND_BUFFER: usize = 64 * 1024;
+/// The code of a head with too many or too long lines, in the log and the metrics.
+const TOO_LARGE: &str = "headers_too_large";
 /// Read and write buffers of an HTTP/1.1 connection.
 const BUFFER: usize = 128 * 1024;
 
@@ -52,6 +54,9 @@ pub(super) trait Answer: Send + Sync + 'static {
 
     /// The certificates and protocols for the next handshake.
     fn tls(&self) -> Arc<ServerConfig>;
+
+    /// Whether these headers, sent in the clear, hold a credential.
+    fn sees_credentials(&self, headers: &HeaderMap) -> bool;
 
     /// Answers one request.
     fn answer(&self, conn: &Conn, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send;
@@ -96,7 +101,12 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     let ended = if http2 { http2_conn(tls, &conn, &control, &shared).await } else { http1_conn(tls, &conn, &control, &shared).await };
     match ended {
         Some(Ok(())) => {}
-        Some(Err(error)) => tracing::debug!(peer = ?conn.peer, %error, "the connection broke"),
+        Some(Err(error)) => {
+            if let Some((status, code)) = refused_head(&error) {
+                record(&shared.telemetry, &conn, "HTTP/1.1", (status, code), Some(error.to_string()));
+            }
+            tracing::debug!(peer = ?conn.peer, %error, "the connection broke");
+        }
         None => tracing::debug!(peer = ?conn.peer, "the connection was idle or slow and was ended"),
     }
 }
@@ -153,6 +163,7 @@ async fn http2_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control:
         async move {
             let response = if request.headers().len() > shared.limits.max_headers {
                 // RFC 6585 section 5; over HTTP/1.1 hyper does the same.
+                record(&shared.telemetry, &conn, "HTTP/2.0", (431, TOO_LARGE), None);
                 too_many_headers()
             } else {
                 shared.answer.answer(&conn, request).await.map(Some)
@@ -162,6 +173,38 @@ async fn http2_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control:
     });
     let served = builder.serve_connection(Io::new(tls), service);
     obey(served, control, http2::Connection::graceful_shutdown).await
+}
+
+/// What hyper itself answered before there was a request: it could not read the head, or would not.
+fn refused_head(error: &hyper::Error) -> Option<(u16, &'static str)> {
+    if error.is_parse_too_large() {
+        return Some((431, TOO_LARGE));
+    }
+    error.is_parse().then_some((400, "malformed_request"))
+}
+
+/// Counts and logs a request whose head was refused here. Its method and path are not known, or not to be relied on.
+fn record(telemetry: &Telemetry, conn: &Conn, protocol: &'static str, (status, code): (u16, &'static str), cause: Option<String>) {
+    telemetry.record(AccessEntry {
+        started: Instant::now(),
+        request_id: String::new(),
+        peer: conn.peer.address(),
+        protocol,
+        method: Method::from_bytes(b"-").unwrap_or_default(),
+        host: String::new(),
+        path: String::new(),
+        route: None,
+        scheme: None,
+        user: None,
+        code,
+        cause,
+        status,
+        bytes_in: 0,
+        bytes_out: 0,
+        auth: Duration::ZERO,
+        upstream: Duration::ZERO,
+        broken: false,
+    });
 }
 
 fn too_many_headers<B>() -> Response<Option<B>> {
@@ -186,4 +229,42 @@ where
         served.as_mut().poll(cx).map(Some)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    /// How a connection ended on which these bytes came, and the first line of what was answered.
+    async fn ended(bytes: &[u8]) -> (Option<(u16, &'static str)>, String) {
+        let (near, mut far) = duplex(1 << 20);
+        far.write_all(bytes).await.unwrap();
+        let service = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) });
+        let mut builder = http1::Builder::new();
+        builder.header_read_timeout(None::<Duration>).max_header_size(8192);
+        if !bytes.ends_with(b"\r\n\r\n") {
+            far.shutdown().await.unwrap();
+        }
+        let served = builder.serve_connection(TokioIo::new(near), service).await;
+        let mut answer = String::new();
+        far.read_to_string(&mut answer).await.unwrap();
+        (served.err().as_ref().and_then(refused_head), answer.lines().next().unwrap_or_default().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_head_that_hyper_refused_is_known_by_its_status() {
+        let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9000));
+        for (bytes, known, line) in [
+            ("GET / HTTP/1.1\r\nx y: 1\r\n\r\n", Some((400, "malformed_request")), "HTTP/1.1 400 Bad Request"),
+            (&large, Some((431, TOO_LARGE)), "HTTP/1.1 431 Request Header Fields Too Large"),
+            ("GET / HTTP/1.1\r\nconnection: close\r\n\r\n", None, "HTTP/1.1 200 OK"),
+            ("GET / HT", None, ""),
+        ] {
+            let (status, answer) = ended(bytes.as_bytes()).await;
+            assert_eq!((status, answer.as_str()), (known, line), "{:?}", bytes.get(..20));
+        }
+    }
 }

@@ -167,7 +167,7 @@ impl Formatter for Escaping {
     }
 }
 
-/// `time status METHOD host/path user code times …`: fields are separated by spaces and hold none.
+/// `time status METHOD host/path user code times … cause="…"`: fields are separated by spaces and hold none, but for the cause.
 fn readable(timed: &Timed, time: &str, peer: &str) -> String {
     let entry = &timed.entry;
     let mut line = String::with_capacity(256);
@@ -195,8 +195,14 @@ fn readable(timed: &Timed, time: &str, peer: &str) -> String {
         line.push_str(" broken");
     }
     if let Some(cause) = &entry.cause {
-        line.push_str(" cause=");
-        escape(cause, &mut line);
+        // A sentence, and the last field: its blanks may stay.
+        line.push_str(" cause=\"");
+        for word in cause.split_inclusive(' ') {
+            let (word, blank) = word.strip_suffix(' ').map_or((word, ""), |word| (word, " "));
+            escape(word, &mut line);
+            line.push_str(blank);
+        }
+        line.push('"');
     }
     line
 }

@@ -103,6 +103,17 @@ fn nothing_that_a_client_sends_forges_a_line_or_reaches_a_terminal() {
     }
 }
 
+#[test]
+fn on_a_terminal_a_cause_reads_as_a_sentence() {
+    let captured = Captured::default();
+    let telemetry = Telemetry::with_output(true, Box::new(captured.clone())).unwrap();
+    telemetry.record(AccessEntry { user: Some("a b".to_owned()), cause: Some("the key is unknown\t".to_owned()), ..entry() });
+    telemetry.flush();
+    let text = captured.text();
+    assert!(text.ends_with("cause=\"the key is unknown\\u{9}\"\n"), "{text}");
+    assert!(text.contains(" a\\u{20}b "), "other fields hold no blank: {text}");
+}
+
 /// Takes one write, then blocks until it is let go.
 struct Stuck {
     entered: mpsc::Sender<()>,

@@ -90,7 +90,7 @@ class Gate:
         found = {}
         for line in list(self.stderr):
             try:
-                fields = json.loads(line).get("fields", {})
+                fields = json.loads(line)
             except ValueError:
                 continue
             if fields.get("message") == "listening":

@@ -137,7 +137,7 @@ fn follow(output: impl Read + Send + 'static) -> Lines {
 fn listening(lines: &[String]) -> Vec<(String, String)> {
     let parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     parsed
-        .filter(|line| line["fields"]["message"] == "listening")
-        .filter_map(|line| Some((line["fields"]["listener"].as_str()?.to_owned(), line["fields"]["address"].as_str()?.to_owned())))
+        .filter(|line| line["message"] == "listening")
+        .filter_map(|line| Some((line["listener"].as_str()?.to_owned(), line["address"].as_str()?.to_owned())))
         .collect()
 }
