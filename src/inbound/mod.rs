@@ -134,7 +134,7 @@ impl Inbound {
         framing::check_framing(parts.version, headers)?;
         framing::check_expectation(headers)?;
         let host = Host::take(parts.version, &parts.uri, headers)?;
-        let target = parts.uri.path_and_query().cloned().ok_or(Unclean::Target("there is none"))?;
+        let target = target::take(&parts.uri)?;
         let decoded = target::decode_path(target.path())?;
         let decoded_path = (decoded != target.path()).then(|| decoded.into_owned());
         if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {

@@ -157,7 +157,7 @@ impl<'a> AccessLog<'a> {
             },
             method: request.method().clone(),
             host: String::new(),
-            path: request.uri().path().to_owned(),
+            path: shown(request.uri().path()),
             route: None,
             scheme: None,
             user: None,
@@ -215,6 +215,17 @@ impl Witness for AccessLog<'_> {
     }
 }
 
+/// The longest path, in characters, that the log shows whole.
+const SHOWN_CHARS: usize = 2048;
+
+/// A path for the log. Lines wait in a queue of bounded length: none of them may be as long as a client likes.
+fn shown(path: &str) -> String {
+    match path.char_indices().nth(SHOWN_CHARS) {
+        Some((cut, _)) => format!("{}…", path.get(..cut).unwrap_or_default()),
+        None => path.to_owned(),
+    }
+}
+
 /// An error and what caused it, in one line for the operator.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -242,5 +253,19 @@ impl Rejection {
             auth::Denied::Require(_) => Vec::new(),
         };
         Self::Denied(denied, challenges)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_shows_no_path_longer_than_2048_characters() {
+        let whole = "/".repeat(SHOWN_CHARS);
+        assert_eq!(shown(&whole), whole);
+        for more in ["/", "é", &"x".repeat(60_000)] {
+            assert_eq!(shown(&format!("{whole}{more}")), format!("{whole}…"));
+        }
     }
 }
