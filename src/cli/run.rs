@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use doorward::config::{Config, Lines};
 use doorward::observe::{self, Reloads};
@@ -60,6 +60,8 @@ async fn start(
     ready: impl FnOnce(),
     leave: impl FnOnce() + Send + 'static,
 ) -> anyhow::Result<ExitCode> {
+    // Before anybody can know that Doorward is there: a signal that came earlier would end it the rough way.
+    let (stop, hangup) = (stop_signal(leave)?, signal(SignalKind::hangup())?);
     let (listen, limits) = (config.listen.clone(), config.limits.clone());
     let opened = Stores::open(config.store.as_ref(), &config.cache, Handle::current(), &mut report).await;
     let built = opened.as_ref().and_then(|stores| build_world(config, stores, &telemetry, worker_count(), &mut report));
@@ -74,9 +76,8 @@ async fn start(
     stores.jwks.prefetch();
     tokio::spawn(Arc::clone(&world.certificates).watch(telemetry.clone()));
     tokio::spawn(sweep(Arc::clone(&world)));
-    let stop = stop_signal(leave)?;
     let reloading = Reloading { path: path.to_owned(), stores, world: Arc::clone(&world), telemetry: telemetry.clone(), reloads };
-    reloading.watch()?;
+    tokio::spawn(reloading.watch(hangup));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     ready();
     server::serve(listeners, world, telemetry, limits, stop).await?;
@@ -121,14 +122,10 @@ struct Reloading {
 
 impl Reloading {
     /// Reads the configuration anew on every SIGHUP.
-    fn watch(self) -> std::io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                self.once();
-            }
-        });
-        Ok(())
+    async fn watch(self, mut hangup: Signal) {
+        while hangup.recv().await.is_some() {
+            self.once();
+        }
     }
 
     /// The new world whole, or the old one as it was. Listeners, limits of connections, the store and the log keep what

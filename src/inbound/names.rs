@@ -174,7 +174,9 @@ pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
     for name in &listed {
         headers.remove(name);
     }
-    for name in ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"] {
+    for name in
+        ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te", "transfer-encoding", "upgrade"]
+    {
         headers.remove(name);
     }
 }

@@ -56,7 +56,7 @@ impl Proxy {
             Ok(response) => response,
             Err(rejection) => {
                 log.rejected(&rejection);
-                rejection.into_response(&reject::Manner { navigation, version, request_id: &log.entry.request_id })
+                rejection.into_response(&reject::Manner { navigation, head_only: method == Method::HEAD, version, request_id: &log.entry.request_id })
             }
         };
         if let Some(hsts) = &self.hsts {
@@ -102,7 +102,10 @@ impl Proxy {
         if inbound.method() != Method::GET && inbound.method() != Method::HEAD {
             return Some(Err(Rejection::ReadOnly));
         }
-        let mut response = Response::new(ResponseBody::full(self.stamp.jwks().clone()));
+        let keys = self.stamp.jwks();
+        let head_only = inbound.method() == Method::HEAD;
+        let mut response = Response::new(ResponseBody::full(if head_only { bytes::Bytes::new() } else { keys.clone() }));
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(keys.len()));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
         Some(Ok(response))

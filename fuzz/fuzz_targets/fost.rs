@@ -1,0 +1,6 @@
+//! Signed requests and URLs: what is accepted was signed, wholly.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    doorward_fuzz::fost::run(data);
+});

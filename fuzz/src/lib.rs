@@ -1,0 +1,14 @@
+//! What the fuzz targets run. Each `run` takes any bytes, drives the product with them as a client would, and panics when
+//! something comes out that must not. It returns whether anything was accepted. Kept apart from the targets so that an ordinary test can replay the seeds.
+
+pub mod fost;
+pub mod h2;
+pub mod inbound;
+pub mod jwt;
+pub mod names;
+pub mod pattern;
+mod scheme;
+mod serve;
+
+#[cfg(test)]
+mod tests;
