@@ -72,10 +72,11 @@ impl Proxy {
     async fn serve(&self, conn: &Conn, request: Request<Incoming>, log: &mut AccessLog<'_>) -> Result<Response<ResponseBody>, Rejection> {
         let mut inbound = Inbound::clean(request, conn, &self.cleaning)?;
         log.cleaned(&mut inbound);
+        self.routes.direct(conn, &inbound)?;
         if let Some(own) = self.own_page(&inbound) {
             return own;
         }
-        let route = self.routes.find(conn, &inbound)?;
+        let route = self.routes.find(&inbound)?;
         log.routed(route);
         let identity = auth::authenticate(&route.access, conn, &mut inbound, log).await.map_err(|why| {
             let challenges = if let AuthError::Refused(refusal) = &why { auth::challenges(&route.access, refusal) } else { Vec::new() };
