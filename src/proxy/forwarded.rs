@@ -5,7 +5,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
 use crate::auth::{CredentialNames, Permit};
-use crate::inbound::{Conn, Inbound, Peer};
+use crate::inbound::{Conn, Inbound};
 use crate::types::unix_now;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -68,15 +68,13 @@ impl Stamp {
 
 /// `X-Forwarded-*`, `Forwarded` (RFC 7239) and the request id. Only `X-Forwarded-For` of a trusted proxy is extended.
 fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
-    let peer = match &conn.peer {
-        Peer::Ip(address) => address.ip().to_canonical().to_string(),
-        Peer::Unix => "unix".to_owned(),
-    };
-    let node = if peer.contains(':') { format!("\"[{peer}]\"") } else { peer.clone() };
+    let peer = &*conn.peer_text;
     let host = inbound.host().raw.clone();
-    let forwarded = format!("for={node};host=\"{}\";proto=https", host.to_str().unwrap_or_default());
+    // Put together without format!, which costs more than all the rest here.
+    let (open, close) = if peer.contains(':') { ("\"[", "]\"") } else { ("", "") };
+    let forwarded = ["for=", open, peer, close, ";host=\"", host.to_str().unwrap_or_default(), "\";proto=https"].concat();
     let port = inbound.host().port.or(conn.local_port).unwrap_or(443);
-    let chain = inbound.forwarded_for().map(|earlier| format!("{earlier}, {peer}")).unwrap_or(peer);
+    let chain = inbound.forwarded_for().map_or_else(|| peer.to_owned(), |earlier| [earlier, ", ", peer].concat());
     let headers = inbound.headers_mut();
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_FORWARDED_HOST, host);
