@@ -45,6 +45,7 @@ impl Built {
 pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Built> {
     config.listen.check(report);
     config.limits.check(report);
+    config.log.check(report);
     let certificates = Certificates::prepare(&config.tls, report);
     let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));
     let schemes: BTreeMap<String, Option<Arc<Scheme>>> = config

@@ -23,8 +23,10 @@ pub struct Args {
 #[allow(clippy::print_stdout, reason = "a command line prints")]
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let bad = Ok(ExitCode::from(problems::BAD_CONFIGURATION));
-    let Some(loaded) = problems::load(&args.config.config) else { return bad };
-    let found = check(loaded)?;
+    let found = match doorward::config::draft(&args.config.config) {
+        Ok(draft) => check(draft)?,
+        Err(error) => error.0,
+    };
     if problems::print(&found) {
         return bad;
     }
@@ -32,9 +34,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(loaded: doorward::config::Loaded) -> anyhow::Result<Vec<Located>> {
-    let (config, lines) = loaded.split();
+/// Builds what could be read, although it has mistakes of form: whoever mends one should not meet the next only then.
+fn check(mut draft: doorward::config::Draft) -> anyhow::Result<Vec<Located>> {
     let mut report = Report::default();
+    let Some(config) = draft.config.take() else { return Ok(draft.locate(&report)) };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // The real store is left alone: what it would hold is judged by an empty one.
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -48,5 +51,62 @@ fn check(loaded: doorward::config::Loaded) -> anyhow::Result<Vec<Located>> {
         let _entered = runtime.enter();
         let _ = build_world(config, &stores, &Telemetry::without_output(), 1, &mut report);
     }
-    Ok(lines.locate(&report))
+    Ok(draft.locate(&report))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_of_form_hide_no_others_and_bring_no_false_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let text = r#"
+[listen]
+https = ["nonsense"]
+[tls]
+certificate = "none.crt"
+[upstream]
+url = 7
+[limits]
+drain_timeout = 3
+[cache]
+max_age = "${DOORWARD_SURELY_UNSET}"
+[auth.form.jwt]
+leeway = "soon"
+[auth.kind.magic]
+[[route]]
+path = "no-slash"
+accept = ["nobody", "kind"]
+[[route]]
+accept = []
+mode = "x"
+"#;
+        std::fs::write(&path, text).unwrap();
+        let found = check(doorward::config::draft(&path).unwrap()).unwrap();
+        let found: Vec<(usize, &str)> = found.iter().map(|located| (located.line, located.problem.key.as_str())).collect();
+        let wanted = [
+            (3, "listen.https[0]"),
+            (4, "tls.private_key"),
+            (5, "tls.certificate"),
+            (7, "upstream.url"),
+            (9, "limits.drain_timeout"),
+            (11, "cache.max_age"),
+            (12, "auth.form.jwt.audience"),
+            (12, "auth.form.jwt.issuer"),
+            (13, "auth.form.jwt.leeway"),
+            (14, "auth.kind.magic"),
+            (16, "route[0].path"),
+            (17, "route[0].accept"),
+            (18, "route[1].path"),
+            (19, "route[1].accept"),
+            (20, "route[1].mode"),
+        ];
+        for wanted in wanted {
+            assert_eq!(found.iter().filter(|found| **found == wanted).count(), 1, "{wanted:?} in {found:?}");
+        }
+        let others: Vec<_> = found.iter().filter(|found| !wanted.contains(found)).collect();
+        assert!(others.iter().all(|(_, key)| key.starts_with("auth.form") || key.starts_with("identity")), "{others:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io::Write;
 
 use anyhow::{Context, anyhow};
-use doorward::config::{self, ConfigError};
+use doorward::config;
 use doorward::store::sql::Db;
 
 use super::ConfigPath;
@@ -15,7 +15,7 @@ pub fn answer<F>(config: &ConfigPath, work: impl FnOnce(Db) -> F) -> anyhow::Res
 where
     F: Future<Output = anyhow::Result<String>>,
 {
-    let loaded = config::load(&config.config).map_err(|error| in_one_text(&error))?;
+    let loaded = config::load(&config.config).map_err(|error| anyhow!("the configuration has mistakes\n{error}"))?;
     let file = config.config.display();
     let settings = loaded.config.store.ok_or_else(|| anyhow!("{file} names no store; add a section [store] with url = \"sqlite:doorward.db\""))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("no runtime can be started")?;
@@ -27,16 +27,4 @@ where
     })?;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("the change was made, but its answer could not be printed")
-}
-
-fn in_one_text(error: &ConfigError) -> anyhow::Error {
-    let lines: Vec<String> = error
-        .0
-        .iter()
-        .map(|located| {
-            let problem = &located.problem;
-            format!("{}:{}: {}: {}; {}", located.file.display(), located.line, problem.key, problem.problem, problem.remedy)
-        })
-        .collect();
-    anyhow!("{error}\n{}", lines.join("\n"))
 }

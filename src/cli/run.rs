@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use doorward::config::{Config, Lines};
 use doorward::observe::{self, Reloads};
@@ -31,11 +31,12 @@ pub struct Args {
 
 /// Serves. SIGTERM or SIGINT drains and ends with 0, a second one ends at once; SIGHUP reads the configuration anew.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    serve(&args.config.config, || {})
+    serve(&args.config.config, || {}, || {})
 }
 
-/// Serves the configuration in `path`; calls `ready` once every listener stands.
-pub fn serve(path: &Path, ready: impl FnOnce()) -> anyhow::Result<ExitCode> {
+/// Serves the configuration in `path`; calls `ready` once every listener stands, and `leave` before a second signal ends
+/// the process at once.
+pub fn serve(path: &Path, ready: impl FnOnce(), leave: impl FnOnce() + Send + 'static) -> anyhow::Result<ExitCode> {
     let bad = Ok(ExitCode::from(problems::BAD_CONFIGURATION));
     let Some(loaded) = problems::load(path) else { return bad };
     let (config, lines) = loaded.split();
@@ -46,19 +47,21 @@ pub fn serve(path: &Path, ready: impl FnOnce()) -> anyhow::Result<ExitCode> {
     };
     // Everything that waits for others runs here; requests are served by the workers' own runtimes.
     let aux = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("doorward-aux").enable_all().build()?;
-    let code = aux.block_on(start(path, config, lines, telemetry, report, ready));
+    let code = aux.block_on(start(path, (config, lines), telemetry, report, ready, leave));
     aux.shutdown_timeout(Duration::from_secs(1));
     code
 }
 
 async fn start(
     path: &Path,
-    config: Config,
-    lines: Lines,
+    (config, lines): (Config, Lines),
     telemetry: Telemetry,
     mut report: Report,
     ready: impl FnOnce(),
+    leave: impl FnOnce() + Send + 'static,
 ) -> anyhow::Result<ExitCode> {
+    // Before anybody can know that Doorward is there: a signal that came earlier would end it the rough way.
+    let (stop, hangup) = (stop_signal(leave)?, signal(SignalKind::hangup())?);
     let (listen, limits) = (config.listen.clone(), config.limits.clone());
     let opened = Stores::open(config.store.as_ref(), &config.cache, Handle::current(), &mut report).await;
     let built = opened.as_ref().and_then(|stores| build_world(config, stores, &telemetry, worker_count(), &mut report));
@@ -73,9 +76,8 @@ async fn start(
     stores.jwks.prefetch();
     tokio::spawn(Arc::clone(&world.certificates).watch(telemetry.clone()));
     tokio::spawn(sweep(Arc::clone(&world)));
-    let stop = stop_signal()?;
     let reloading = Reloading { path: path.to_owned(), stores, world: Arc::clone(&world), telemetry: telemetry.clone(), reloads };
-    reloading.watch()?;
+    tokio::spawn(reloading.watch(hangup));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     ready();
     server::serve(listeners, world, telemetry, limits, stop).await?;
@@ -92,9 +94,9 @@ async fn sweep(world: Arc<World>) {
     }
 }
 
-/// Resolves at the first SIGTERM or SIGINT. The second one ends the process at once.
+/// Resolves at the first SIGTERM or SIGINT. The second one calls `leave` and ends the process at once.
 #[allow(clippy::exit, reason = "a second signal means: now")]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+fn stop_signal(leave: impl FnOnce() + Send + 'static) -> std::io::Result<impl Future<Output = ()>> {
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (tell, told) = tokio::sync::oneshot::channel();
     tokio::spawn(async move {
@@ -102,6 +104,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         let _ = tell.send(());
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
+        leave();
         std::process::exit(130);
     });
     Ok(async move {
@@ -119,14 +122,10 @@ struct Reloading {
 
 impl Reloading {
     /// Reads the configuration anew on every SIGHUP.
-    fn watch(self) -> std::io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
-        tokio::spawn(async move {
-            while hangup.recv().await.is_some() {
-                self.once();
-            }
-        });
-        Ok(())
+    async fn watch(self, mut hangup: Signal) {
+        while hangup.recv().await.is_some() {
+            self.once();
+        }
     }
 
     /// The new world whole, or the old one as it was. Listeners, limits of connections, the store and the log keep what

@@ -102,10 +102,47 @@ impl Loaded {
     }
 }
 
-/// Reads `path`: `${ENV}` replaced in every string, relative paths taken from the file's folder. All mistakes of form are
-/// found at once: each is noted, put aside, and the rest is read again.
-pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
+/// A configuration file as far as it could be read, to look for further mistakes in it. Nothing is ever started with it.
+#[derive(Debug)]
+pub struct Draft {
+    /// Without what was of no use; `None` if nothing was.
+    pub config: Option<Config>,
+    /// What was found wrong so far.
+    pub report: Report,
+    replaced: Vec<String>,
+    lines: Lines,
+}
+
+impl Draft {
+    /// Gives each problem its line: those of form, and of `found` those that are no mere consequence of them.
+    #[must_use]
+    pub fn locate(&self, found: &Report) -> Vec<Located> {
+        let mut all = self.lines.locate(&self.report);
+        all.extend(self.lines.locate(found).into_iter().filter(|located| !self.is_consequence(&located.problem)));
+        all.sort_by_key(|located| located.line);
+        all
+    }
+
+    /// Whether a problem is with a value that stands in for one that was of no use, or with what such a value is a part of.
+    fn is_consequence(&self, problem: &Problem) -> bool {
+        let within = |inner: &str, outer: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || outer.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.replaced.iter().any(|key| within(&problem.key, key) || within(key, &problem.key) || problem.problem.contains(&format!("[{key}]")))
+    }
+}
+
+/// Reads `path` as [`load`] does, and hands out also what has mistakes.
+pub fn draft(path: &Path) -> Result<Draft, ConfigError> {
+    let text = text(path)?;
+    let mut report = Report::default();
+    let lines = Lines::of(path, &text);
+    let (config, replaced) = read::read(path, &text, &mut report).map_or_else(|| (None, Vec::new()), |read| (Some(read.config), read.replaced));
+    Ok(Draft { config, report, replaced, lines })
+}
+
+fn text(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|error| {
         let problem = Problem {
             severity: Severity::Error,
             key: String::new(),
@@ -113,7 +150,13 @@ pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
             remedy: "name the file with --config FILE".to_owned(),
         };
         ConfigError(vec![Located { file: path.to_owned(), line: 0, problem }])
-    })?;
+    })
+}
+
+/// Reads `path`: `${ENV}` replaced in every string, relative paths taken from the file's folder. All mistakes of form are
+/// found at once: each is noted, put aside, and the rest is read again.
+pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+    let text = text(path)?;
     parse(path, &text)
 }
 
@@ -122,7 +165,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Loaded, ConfigError> {
     let lines = Lines::of(path, text);
     let mut report = Report::default();
     match read::read(path, text, &mut report) {
-        Some(config) if !report.has_errors() => Ok(Loaded { config, lines }),
+        Some(read) if !report.has_errors() => Ok(Loaded { config: read.config, lines }),
         _ => Err(ConfigError(lines.locate(&report))),
     }
 }

@@ -13,7 +13,16 @@ const FILE_KEYS: &[&str] = &["certificate", "private_key", "client_ca"];
 /// More mistakes than this are not listed: the file is something else.
 const MOST_MISTAKES: usize = 100;
 
-pub(super) fn read(path: &Path, text: &str, report: &mut Report) -> Option<Config> {
+/// What could be read, without what could not.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) config: Config,
+    /// Keys whose values were of no use, and were left out or replaced by a harmless one.
+    pub(super) replaced: Vec<String>,
+}
+
+/// `None` if nothing could be made of it. What is found wrong is in the report.
+pub(super) fn read(path: &Path, text: &str, report: &mut Report) -> Option<Read> {
     let (_, errors) = toml::de::DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         let starts: Vec<usize> = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
@@ -39,48 +48,52 @@ pub(super) fn read(path: &Path, text: &str, report: &mut Report) -> Option<Confi
 
 /// serde stops at the first mistake. So each is noted and taken out, and the rest is read again; a key that is missed only
 /// because it was taken out is not reported.
-fn deserialize(mut root: Value, report: &mut Report) -> Option<Config> {
-    let mut taken_out: Vec<String> = Vec::new();
-    let mut sound = true;
+fn deserialize(mut root: Value, report: &mut Report) -> Option<Read> {
+    let mut replaced: Vec<String> = report.problems().iter().map(|problem| problem.key.clone()).collect();
     for _ in 0..MOST_MISTAKES {
         let error = match serde_path_to_error::deserialize::<_, Config>(root.clone()) {
-            Ok(config) => return sound.then_some(config),
+            Ok(config) => return Some(Read { config, replaced }),
             Err(error) => error,
         };
-        sound = false;
         let message = error.inner().message().to_owned();
         let at = error.path();
         if let Some(missing) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next()) {
             let key = join(&text_of(at), missing);
-            if !taken_out.contains(&key) {
+            if !replaced.contains(&key) {
                 report.error(&key, "this key is required and missing", &format!("add {missing} = …; see config.example.toml"));
+                replaced.push(key);
             }
-            // What lacks a key cannot be read; without it the rest still can, unless it is required itself.
-            if at.iter().count() == 0 || !take_out(&mut root, at) {
-                put(&mut root, at, missing, filler(missing)?);
-            } else {
-                taken_out.push(text_of(at));
+            // What lacks a key cannot be read. With a harmless value in its place, or without its section, the rest can.
+            match filler(missing) {
+                Some(filler) => put(&mut root, at, missing, filler),
+                None if take_out(&mut root, at) => replaced.push(text_of(at)),
+                None => return None,
             }
             continue;
         }
         let (problem, remedy) = explain(&message);
-        report.error(&text_of(at), &problem, &remedy);
+        let key = text_of(at);
+        if !replaced.contains(&key) {
+            report.error(&key, &problem, &remedy);
+        }
         if !take_out(&mut root, at) {
             return None;
         }
-        taken_out.push(text_of(at));
+        replaced.push(key);
     }
     None
 }
 
-/// Stands in for a required section that is missing, so that the rest of the file is still read.
-fn filler(section: &str) -> Option<Value> {
-    let text = match section {
+/// Stands in for a required key or section that is missing, so that the rest of the file is still read.
+fn filler(key: &str) -> Option<Value> {
+    let text = match key {
         "listen" => "https = [\"127.0.0.1:0\"]",
         "tls" => "certificate = \"\"\nprivate_key = \"\"",
         "upstream" => "url = \"http://127.0.0.1:1\"",
         "https" => return Some(Value::Array(Vec::new())),
         "certificate" | "private_key" | "url" => return Some(Value::String(String::new())),
+        "path" => return Some(Value::String("/".to_owned())),
+        "source" | "users" => return Some(Value::String("store".to_owned())),
         _ => return None,
     };
     toml::from_str::<toml::Table>(text).ok().map(Value::Table)

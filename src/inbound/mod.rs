@@ -22,6 +22,7 @@ use crate::payload::{Payload, PayloadError, PayloadLimits};
 pub use conn::{Conn, Open, Peer};
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
+pub use target::path_is_clear;
 
 /// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
 /// lower case.
@@ -274,6 +275,12 @@ impl Inbound {
     pub fn into_parts(self) -> (Method, PathAndQuery, Host, HeaderMap, Payload, Option<WantedUpgrade>) {
         (self.method, self.target, self.host, self.headers, self.payload, self.upgrade)
     }
+}
+
+/// Whether the cookie `name` is among these headers.
+#[must_use]
+pub fn sends_cookie(headers: &HeaderMap, name: &str) -> bool {
+    cookies::holds(headers, name)
 }
 
 /// Whether a person's browser asks for a page: `Accept` names HTML, and `Sec-Fetch-Mode`, where sent, says `navigate`.

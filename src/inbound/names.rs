@@ -27,7 +27,8 @@ const HOP_BY_HOP: &[&str] = &[
 ];
 
 /// Those of a response. Its length stays: whoever sends it on frames it anew.
-const RESPONSE_HOP_BY_HOP: &[&str] = &["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"];
+const RESPONSE_HOP_BY_HOP: &[&str] =
+    &["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te", "transfer-encoding", "upgrade"];
 
 /// What `Connection` may not take away: without these the request would be another one.
 const NOT_NOMINATED: &[HeaderName] = &[header::AUTHORIZATION, header::COOKIE, header::CONTENT_TYPE, header::CONTENT_ENCODING];

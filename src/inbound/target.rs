@@ -34,6 +34,12 @@ pub(super) fn decode_path(path: &str) -> Result<Cow<'_, str>, Unclean> {
     Ok(decoded)
 }
 
+/// Whether `path` has one meaning only, as [`decode_path`] judges it.
+#[must_use]
+pub fn path_is_clear(path: &str) -> bool {
+    decode_path(path).is_ok()
+}
+
 fn refused_byte(byte: u8) -> Option<&'static str> {
     match byte {
         b'\\' => Some("the path holds a backslash"),

@@ -2,6 +2,7 @@
 //! What it never does: buffer a body that nobody asked to verify, or pass a request's trailers on.
 
 mod response;
+mod room;
 mod spool;
 
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 pub use response::{Finished, ResponseBody};
+pub use room::Room;
 use spool::Spool;
 
 /// Least that must arrive in each `body_timeout` while a body is awaited.
@@ -34,7 +36,7 @@ pub enum PayloadError {
     /// The connection broke, or the framing is wrong: 400.
     #[error("the body could not be read: {0}")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The temporary file failed: 503.
+    /// The temporary file failed, or too much is held already: 503.
     #[error("the body could not be spooled: {0}")]
     Spool(#[source] std::io::Error),
 }
@@ -143,15 +145,15 @@ impl Payload {
     }
 
     /// Reads the whole body, at most `limit` bytes, and shows each piece to `each` in order; afterwards the same bytes
-    /// are forwarded. Up to 1 MiB stays in memory, more goes to an unlinked temporary file. May be called again.
-    /// Returns the body's length.
-    pub async fn hold(&mut self, limit: u64, mut each: impl FnMut(&[u8])) -> Result<u64, PayloadError> {
+    /// are forwarded. Up to 1 MiB stays in memory, more goes to an unlinked temporary file, all of it within `room`. May be
+    /// called again. Returns the body's length.
+    pub async fn hold(&mut self, limit: u64, room: &Arc<Room>, mut each: impl FnMut(&[u8])) -> Result<u64, PayloadError> {
         let limit = limit.min(self.limits.max_bytes);
         if let Source::Client(body) = &self.source {
             if body.size_hint().lower() > limit {
                 return Err(PayloadError::TooLarge(limit));
             }
-            let mut spool = Spool::default();
+            let mut spool = Spool::new(room);
             while let Some(piece) = std::future::poll_fn(|cx| self.poll_client(cx)).await {
                 let piece = piece?;
                 if spool.len() + piece.len() as u64 > limit {

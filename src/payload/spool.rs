@@ -1,29 +1,38 @@
-//! A body held back until its signature is known: in memory up to 1 MiB, then in an unlinked temporary file.
+//! A body held back until its signature is known: in memory up to 1 MiB, as long as there is room, else in an unlinked
+//! temporary file.
 
-use std::collections::VecDeque;
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, ReadBuf};
 
+use super::room::{Room, Share};
+
 /// What stays in memory.
 const MEMORY_BYTES: u64 = 1024 * 1024;
-/// How much of a file is read at a time.
+/// How much is handed on at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A held body: filled once, then replayed or drained.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Spool {
-    pieces: VecDeque<Bytes>,
+    /// Copied together: a piece as it was received may keep a buffer alive that is many times as long.
+    memory: BytesMut,
     file: Option<File>,
     len: u64,
     drained: u64,
+    share: Share,
 }
 
 impl Spool {
+    pub(super) fn new(room: &Arc<Room>) -> Self {
+        Self { memory: BytesMut::new(), file: None, len: 0, drained: 0, share: Share::new(room) }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -36,20 +45,21 @@ impl Spool {
         self.remaining() == 0
     }
 
-    /// Appends a piece.
+    /// Appends a piece. Fails when others hold all the room.
     pub(super) async fn push(&mut self, piece: Bytes) -> io::Result<()> {
         self.len += piece.len() as u64;
-        if self.file.is_none() && self.len <= MEMORY_BYTES {
-            self.pieces.push_back(piece);
+        if self.file.is_none() && self.len <= MEMORY_BYTES && self.share.memory(self.len) {
+            self.memory.extend_from_slice(&piece);
             return Ok(());
+        }
+        if !self.share.disk(self.len) {
+            return Err(io::Error::other("too much is held for other requests already"));
         }
         if self.file.is_none() {
             // Unlinked from the start: whatever ends the process, nothing of the body stays on the disk.
             let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(io::Error::other)??;
             let mut file = File::from_std(file);
-            while let Some(earlier) = self.pieces.pop_front() {
-                file.write_all(&earlier).await?;
-            }
+            file.write_all(&std::mem::take(&mut self.memory)).await?;
             self.file = Some(file);
         }
         match &mut self.file {
@@ -69,9 +79,7 @@ impl Spool {
 
     /// Shows the whole body again without draining it.
     pub(super) async fn replay(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
-        for piece in &self.pieces {
-            each(piece);
-        }
+        each(&self.memory);
         if let Some(file) = &mut self.file {
             let mut buffer = BytesMut::with_capacity(CHUNK_BYTES);
             while file.read_buf(&mut buffer).await? > 0 {
@@ -87,7 +95,8 @@ impl Spool {
         if self.is_drained() {
             return Poll::Ready(None);
         }
-        if let Some(piece) = self.pieces.pop_front() {
+        if !self.memory.is_empty() {
+            let piece = self.memory.split_to(self.memory.len().min(CHUNK_BYTES)).freeze();
             self.drained += piece.len() as u64;
             return Poll::Ready(Some(Ok(piece)));
         }
@@ -112,7 +121,7 @@ mod tests {
     use super::*;
 
     async fn filled(pieces: &[Vec<u8>]) -> Spool {
-        let mut spool = Spool::default();
+        let mut spool = Spool::new(&Room::new(0));
         for piece in pieces {
             spool.push(Bytes::from(piece.clone())).await.unwrap();
         }
@@ -144,5 +153,43 @@ mod tests {
             assert_eq!(drain(&mut spool).await, whole);
             assert!(spool.is_drained());
         }
+    }
+
+    #[tokio::test]
+    async fn without_room_in_memory_a_body_goes_to_a_file_and_without_any_it_is_refused() {
+        let room = Room::with(100_000, 8 << 20);
+        let mut first = Spool::new(&room);
+        first.push(Bytes::from(vec![1; 110_000])).await.unwrap();
+        assert!(first.file.is_none());
+        let mut second = Spool::new(&room);
+        for _ in 0..110 {
+            second.push(Bytes::from(vec![2; 1000])).await.unwrap();
+        }
+        assert!(second.file.is_some());
+        second.rewind().await.unwrap();
+        assert_eq!(drain(&mut second).await, vec![2; 110_000]);
+        let mut third = Spool::new(&room);
+        third.push(Bytes::from(vec![3; 4 << 20])).await.unwrap();
+        let mut fourth = Spool::new(&room);
+        assert!(fourth.push(Bytes::from(vec![4; 110_000])).await.is_err());
+        let mut small = Spool::new(&room);
+        small.push(Bytes::from(vec![5; 16 * 1024])).await.unwrap();
+        assert!(small.file.is_none(), "a small body is always taken");
+        drop(third);
+        fourth = Spool::new(&room);
+        fourth.push(Bytes::from(vec![4; 110_000])).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_piece_does_not_keep_the_buffer_alive_that_it_was_cut_from() {
+        let mut spool = Spool::new(&Room::new(0));
+        for _ in 0..10 {
+            let buffer = Bytes::from(vec![7; 100_000]);
+            let piece = buffer.slice(..1);
+            spool.push(piece.clone()).await.unwrap();
+            drop(buffer);
+            assert!(piece.is_unique());
+        }
+        assert!(spool.memory.capacity() < 1000);
     }
 }

@@ -1,11 +1,11 @@
 //! Strip first, stamp last: takes the credential away and writes what Doorward asserts of the request.
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
 use crate::auth::{CredentialNames, Permit};
-use crate::inbound::{Conn, Inbound};
+use crate::inbound::{Conn, Inbound, sends_cookie};
 use crate::types::unix_now;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -36,6 +36,13 @@ impl Stamp {
     #[must_use]
     pub fn jwks(&self) -> &bytes::Bytes {
         self.identity.jwks()
+    }
+
+    /// Whether these headers hold a credential of any configured scheme.
+    #[must_use]
+    pub fn sees_credentials(&self, headers: &HeaderMap) -> bool {
+        self.credentials.headers.iter().any(|name| headers.contains_key(name))
+            || self.credentials.cookies.iter().any(|name| sends_cookie(headers, name))
     }
 
     /// Stamps a request that was cleaned and permitted.

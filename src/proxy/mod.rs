@@ -56,7 +56,7 @@ impl Proxy {
             Ok(response) => response,
             Err(rejection) => {
                 log.rejected(&rejection);
-                rejection.into_response(&reject::Manner { navigation, version, request_id: &log.entry.request_id })
+                rejection.into_response(&reject::Manner { navigation, head_only: method == Method::HEAD, version, request_id: &log.entry.request_id })
             }
         };
         if let Some(hsts) = &self.hsts {
@@ -72,10 +72,11 @@ impl Proxy {
     async fn serve(&self, conn: &Conn, request: Request<Incoming>, log: &mut AccessLog<'_>) -> Result<Response<ResponseBody>, Rejection> {
         let mut inbound = Inbound::clean(request, conn, &self.cleaning)?;
         log.cleaned(&mut inbound);
+        self.routes.direct(conn, &inbound)?;
         if let Some(own) = self.own_page(&inbound) {
             return own;
         }
-        let route = self.routes.find(conn, &inbound)?;
+        let route = self.routes.find(&inbound)?;
         log.routed(route);
         let identity = auth::authenticate(&route.access, conn, &mut inbound, log).await.map_err(|why| {
             let challenges = if let AuthError::Refused(refusal) = &why { auth::challenges(&route.access, refusal) } else { Vec::new() };
@@ -102,7 +103,10 @@ impl Proxy {
         if inbound.method() != Method::GET && inbound.method() != Method::HEAD {
             return Some(Err(Rejection::ReadOnly));
         }
-        let mut response = Response::new(ResponseBody::full(self.stamp.jwks().clone()));
+        let keys = self.stamp.jwks();
+        let head_only = inbound.method() == Method::HEAD;
+        let mut response = Response::new(ResponseBody::full(if head_only { bytes::Bytes::new() } else { keys.clone() }));
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(keys.len()));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
         Some(Ok(response))

@@ -47,6 +47,8 @@ pub enum Rejection {
 pub struct Manner<'a> {
     /// A browser that asked for a page gets a page.
     pub navigation: bool,
+    /// A HEAD request gets the head alone.
+    pub head_only: bool,
     /// `Connection` exists in HTTP/1 alone.
     pub version: Version,
     /// Said in the body, so that a user can quote it.
@@ -127,9 +129,11 @@ impl Rejection {
         } else {
             ("application/json", json(code, self.sentence(), manner))
         };
-        let mut response = Response::new(ResponseBody::full(body));
+        let length = HeaderValue::from(body.len());
+        let mut response = Response::new(ResponseBody::full(if manner.head_only { String::new() } else { body }));
         *response.status_mut() = status;
         let headers = response.headers_mut();
+        headers.insert(header::CONTENT_LENGTH, length);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -205,7 +209,7 @@ mod tests {
     use crate::auth::Refusal;
 
     fn manner(navigation: bool) -> Manner<'static> {
-        Manner { navigation, version: Version::HTTP_11, request_id: "r-1" }
+        Manner { navigation, head_only: false, version: Version::HTTP_11, request_id: "r-1" }
     }
 
     #[test]

@@ -108,8 +108,8 @@ impl RouteTable {
         (routes.len() == count).then_some(Self { routes, hosts })
     }
 
-    /// The route of a request. 421 when its host is not ours or not the one of the TLS handshake; 404 without a route.
-    pub fn find(&self, conn: &Conn, inbound: &Inbound) -> Result<&Route, Rejection> {
+    /// Whether the request's host is ours and the one of the TLS handshake: else 421.
+    pub fn direct(&self, conn: &Conn, inbound: &Inbound) -> Result<(), Rejection> {
         let host = inbound.host().name.as_str();
         if conn.sni.as_deref().is_some_and(|sni| sni != host) {
             return Err(Rejection::Misdirected("the host is not the one of the TLS handshake"));
@@ -117,7 +117,12 @@ impl RouteTable {
         if !self.hosts.is_empty() && !self.hosts.iter().any(|pattern| pattern.matches(host)) {
             return Err(Rejection::Misdirected("the host is not one of listen.hosts"));
         }
-        self.routes.iter().find(|route| route.matches(inbound, host)).ok_or(Rejection::NoRoute)
+        Ok(())
+    }
+
+    /// The route of a request. 404 without one.
+    pub fn find(&self, inbound: &Inbound) -> Result<&Route, Rejection> {
+        self.routes.iter().find(|route| route.matches(inbound)).ok_or(Rejection::NoRoute)
     }
 
     /// All upstreams, for upkeep.
@@ -160,10 +165,10 @@ impl Route {
         })
     }
 
-    fn matches(&self, inbound: &Inbound, host: &str) -> bool {
+    fn matches(&self, inbound: &Inbound) -> bool {
         self.pattern.matches(inbound.rule_path())
             && (self.methods.is_empty() || self.methods.contains(inbound.method()))
-            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host)))
+            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(&inbound.host().name)))
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -54,6 +54,9 @@ pub(super) trait Answer: Send + Sync + 'static {
 
     /// The certificates and protocols for the next handshake.
     fn tls(&self) -> Arc<ServerConfig>;
+
+    /// Whether these headers, sent in the clear, hold a credential.
+    fn sees_credentials(&self, headers: &HeaderMap) -> bool;
 
     /// Answers one request.
     fn answer(&self, conn: &Conn, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send;

@@ -164,6 +164,10 @@ impl ListenSettings {
             {
                 report.warn("admin", "the admin listener is open to other machines", "write \"127.0.0.1:9901\" or \"unix:/path\"");
             }
+            for (at, peers) in self.trusted_proxies.iter().enumerate().filter(|(_, peers)| peers.prefix_len() == 0) {
+                let problem = format!("{peers} is everybody: every client writes its own X-Forwarded-For");
+                report.warn(&format!("trusted_proxies[{at}]"), &problem, "write the addresses of your proxies alone, or leave it out");
+            }
             Redirect::new(self, None, report);
         });
     }

@@ -117,3 +117,14 @@ fn an_accepted_connection_knows_its_peer_and_port() {
     drop(accepted);
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
 }
+
+#[test]
+fn trusting_everybody_as_a_proxy_is_warned_of() {
+    for (peers, warned) in [("0.0.0.0/0", true), ("::/0", true), ("10.0.0.0/8", false)] {
+        let mut report = Report::default();
+        let settings = ListenSettings { trusted_proxies: vec![peers.parse().unwrap()], ..settings(&["127.0.0.1:0"], &[], None) };
+        settings.check(&mut report);
+        assert_eq!(report.problems().iter().any(|p| p.key == "listen.trusted_proxies[0]"), warned, "{peers}");
+        assert!(!report.has_errors());
+    }
+}

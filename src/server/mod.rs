@@ -146,6 +146,10 @@ impl conn::Answer for Arc<World> {
         self.certificates.server_config()
     }
 
+    fn sees_credentials(&self, headers: &http::HeaderMap) -> bool {
+        self.proxy.load().stamp.sees_credentials(headers)
+    }
+
     async fn answer(&self, conn: &Conn, request: Request<Incoming>) -> Response<ResponseBody> {
         let proxy = self.proxy.load_full();
         proxy.handle(conn, request).await

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::ListenSettings;
 use super::plain::{self, Answer};
+use crate::inbound::{parse_host, path_is_clear};
 use crate::types::{HostPattern, Report};
 
 /// Query parameters that carry credentials.
@@ -41,12 +42,12 @@ impl Redirect {
         Some(Self { authority, hosts: settings.hosts.clone(), port: port.filter(|port| *port != 443) })
     }
 
-    /// Answers a request.
-    pub(super) fn answer<B>(&self, request: &Request<B>) -> Answer {
+    /// Answers a request. `exposed`: it holds a credential of a configured scheme.
+    pub(super) fn answer<B>(&self, request: &Request<B>, exposed: bool) -> Answer {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return plain::text(StatusCode::FORBIDDEN, "This server speaks https only. What was sent over http could be read on the way.\n");
         }
-        if has_credentials(request) {
+        if exposed || has_credentials(request) {
             return plain::text(
                 StatusCode::FORBIDDEN,
                 "A credential was sent over http, where it could be read on the way. Replace it, and use https from now on.\n",
@@ -58,12 +59,14 @@ impl Redirect {
                 answer.headers_mut().insert(LOCATION, location);
                 answer
             }
-            None => plain::text(StatusCode::BAD_REQUEST, "The request names no host that is served here.\n"),
+            None => {
+                plain::text(StatusCode::BAD_REQUEST, "The request names no host that is served here, or a path that could be read in two ways.\n")
+            }
         }
     }
 
     fn location<B>(&self, request: &Request<B>) -> Option<HeaderValue> {
-        let path = request.uri().path_and_query().map(http::uri::PathAndQuery::as_str).filter(|path| path.starts_with('/'))?;
+        let path = request.uri().path_and_query().map(http::uri::PathAndQuery::as_str).filter(|_| path_is_clear(request.uri().path()))?;
         let authority = match &self.authority {
             Some(authority) => authority.clone(),
             None => {
@@ -82,7 +85,7 @@ impl Redirect {
         if more.is_some() || request.uri().authority().is_some() {
             return None;
         }
-        let name = host_name(host)?;
+        let (name, _port) = parse_host(host)?;
         let bare = name.trim_matches(['[', ']']);
         let ours = self.hosts.is_empty() || self.hosts.iter().any(|host| host.matches(&name) || host.matches(bare));
         ours.then_some(name)
@@ -94,30 +97,6 @@ fn authority(text: &str) -> Option<String> {
     let plain = url.scheme() == "https" && url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
     let host = url.host_str().filter(|host| plain && !host.is_empty())?;
     Some(url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
-}
-
-/// The name in `host[:port]`, lower case, without a trailing dot: a host name, an IPv4 or a bracketed IPv6 address.
-fn host_name(text: &str) -> Option<String> {
-    let (name, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (address, after) = rest.split_once(']')?;
-            address.parse::<std::net::Ipv6Addr>().ok()?;
-            (format!("[{address}]"), after.strip_prefix(':').or(after.is_empty().then_some("0"))?)
-        }
-        None => {
-            let (name, port) = text.split_once(':').unwrap_or((text, "0"));
-            let name = name.strip_suffix('.').unwrap_or(name);
-            let labels = name
-                .split('.')
-                .all(|label| (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
-            if !labels || name.len() > 253 {
-                return None;
-            }
-            (name.to_owned(), port)
-        }
-    };
-    let digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    (digits && port.parse::<u16>().is_ok()).then(|| name.to_ascii_lowercase())
 }
 
 fn has_credentials<B>(request: &Request<B>) -> bool {
@@ -155,7 +134,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = redirect.answer(&request.body(()).unwrap());
+        let answer = redirect.answer(&request.body(()).unwrap(), false);
         assert!(answer.headers().get("strict-transport-security").is_none());
         let location = answer.headers().get(LOCATION).map(|value| value.to_str().unwrap().to_owned());
         (answer.status().as_u16(), location)
@@ -165,15 +144,27 @@ mod tests {
     fn a_plain_get_is_sent_to_the_same_place_over_tls() {
         for (port, target, host, location) in [
             (443, "/", "app.example.com", "https://app.example.com/"),
-            (8443, "/a/b?c=d&e", "App.Example.com.:8080", "https://app.example.com:8443/a/b?c=d&e"),
-            (8443, "//evil.example/%2f..", "a", "https://a:8443//evil.example/%2f.."),
-            (443, "/\\evil", "127.0.0.1:80", "https://127.0.0.1/\\evil"),
+            (8443, "/a/b?c=d&e", "App.Example.com:8080", "https://app.example.com:8443/a/b?c=d&e"),
+            (443, "/evil", "127.0.0.1:80", "https://127.0.0.1/evil"),
             (443, "/x", "[2001:DB8::1]:80", "https://[2001:db8::1]/x"),
         ] {
             let have = ask(&redirect(None, &[], port), "GET", target, &[("host", host)]);
             assert_eq!(have, (308, Some(location.to_owned())), "{host} {target}");
         }
         assert_eq!(ask(&redirect(None, &[], 443), "HEAD", "/", &[("host", "a")]).0, 308);
+    }
+
+    #[test]
+    fn a_path_that_could_be_read_as_a_host_or_in_two_ways_is_not_repeated() {
+        for target in ["//evil.example/%2f..", "/\\evil", "/a/../b", "/%2e%2e/a", "/a;b"] {
+            assert_eq!(ask(&redirect(None, &[], 443), "GET", target, &[("host", "a")]), (400, None), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_credential_of_a_configured_scheme_is_refused_wherever_it_stands() {
+        let request = Request::builder().uri("/x").header("host", "a").body(()).unwrap();
+        assert_eq!(redirect(None, &[], 443).answer(&request, true).status(), StatusCode::FORBIDDEN);
     }
 
     #[test]

@@ -59,8 +59,8 @@ pub(super) async fn serve<A: Answer>(
     }
     let redirect = Arc::new(redirect);
     for listener in http {
-        let (redirect, bounds) = (Arc::clone(&redirect), Bounds::new(limits, false));
-        let hand = move |accepted, permit| redirect_one(Arc::clone(&redirect), bounds, accepted, permit);
+        let (redirect, shared, bounds) = (Arc::clone(&redirect), Arc::clone(&shared), Bounds::new(limits, false));
+        let hand = move |accepted, permit| redirect_one(Arc::clone(&redirect), Arc::clone(&shared), bounds, accepted, permit);
         accepting.spawn(accept(listener, plain_gate.permits(), watching.clone(), Phase::Draining, hand));
     }
     ready.store(true, Ordering::Release);
@@ -134,9 +134,9 @@ async fn serve_admin(listener: Listener, admin: Admin, bounds: Bounds, phase: wa
     accept(listener, Arc::new(Semaphore::new(admin::MAX_CONNECTIONS)), phase, Phase::Stopped, hand).await;
 }
 
-fn redirect_one(redirect: Arc<Redirect>, bounds: Bounds, accepted: Accepted, permit: OwnedSemaphorePermit) {
+fn redirect_one<A: Answer>(redirect: Arc<Redirect>, shared: Arc<Shared<A>>, bounds: Bounds, accepted: Accepted, permit: OwnedSemaphorePermit) {
     tokio::spawn(async move {
-        plain::serve(accepted, bounds, |request| redirect.answer(request)).await;
+        plain::serve(accepted, bounds, |request| redirect.answer(request, shared.answer.sees_credentials(request.headers()))).await;
         drop(permit);
     });
 }

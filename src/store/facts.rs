@@ -35,9 +35,13 @@ pub type FactKey = [u8; 32];
 struct Fact {
     subject: Arc<Subject>,
     deadline: i64,
+    weight: u32,
 }
 
-/// Facts by credential, bounded. A hit is synchronous.
+/// The length of a credential up to which a fact counts as one.
+const PLAIN_BYTES: usize = 1024;
+
+/// Facts by credential, bounded in number and, by the length of what they were read from, in memory. A hit is synchronous.
 pub struct Facts {
     cache: Cache<FactKey, Fact>,
 }
@@ -69,10 +73,11 @@ impl Expiry<FactKey, Fact> for UntilDeadline {
 }
 
 impl Facts {
-    /// With room for `capacity` facts.
+    /// With room for `capacity` facts of credentials shorter than 1 KiB. Longer ones take the room of several.
     #[must_use]
     pub fn new(capacity: u64) -> Self {
-        Self { cache: Cache::builder().max_capacity(capacity).expire_after(UntilDeadline).build() }
+        let cache = Cache::builder().max_capacity(capacity).weigher(|_, fact: &Fact| fact.weight).expire_after(UntilDeadline).build();
+        Self { cache }
     }
 
     /// The key of `credential` under the scheme named `scheme`.
@@ -94,9 +99,11 @@ impl Facts {
     }
 
     /// Remembers a fact until `deadline` (Unix seconds), which the caller computes from when verifying BEGAN:
-    /// min(the token's expiry, begin + max_age).
-    pub fn insert(&self, key: FactKey, subject: Arc<Subject>, deadline: i64) {
-        self.cache.insert(key, Fact { subject, deadline });
+    /// min(the token's expiry, begin + max_age). `credential_bytes` is the length of what it was read from: as a rule, claims
+    /// take as much memory as the token that they stand in is long.
+    pub fn insert(&self, key: FactKey, subject: Arc<Subject>, deadline: i64, credential_bytes: usize) {
+        let weight = u32::try_from(credential_bytes / PLAIN_BYTES).unwrap_or(u32::MAX).saturating_add(1);
+        self.cache.insert(key, Fact { subject, deadline, weight });
     }
 }
 
@@ -114,7 +121,7 @@ mod tests {
     fn a_fact_is_known_until_its_deadline_and_not_at_it() {
         let facts = Facts::new(10);
         let (key, deadline) = (Facts::key("corp", b"token"), unix_now() + 60);
-        facts.insert(key, alice(), deadline);
+        facts.insert(key, alice(), deadline, 100);
         assert_eq!(facts.get(&key, deadline - 1), Some(alice()));
         assert_eq!(facts.get(&key, deadline), None);
         assert_eq!(facts.get(&key, i64::MAX), None);
@@ -127,7 +134,7 @@ mod tests {
         let facts = Facts::new(10);
         for deadline in [0, i64::MIN, unix_now() - 1] {
             let key = Facts::key("corp", &deadline.to_be_bytes());
-            facts.insert(key, alice(), deadline);
+            facts.insert(key, alice(), deadline, 100);
             assert_eq!(facts.get(&key, i64::MIN), None, "{deadline}");
         }
     }
@@ -136,10 +143,10 @@ mod tests {
     fn a_later_fact_replaces_the_deadline_of_an_earlier_one() {
         let facts = Facts::new(10);
         let (key, now) = (Facts::key("corp", b"token"), unix_now());
-        facts.insert(key, alice(), now + 5);
-        facts.insert(key, alice(), now + 500);
+        facts.insert(key, alice(), now + 5, 100);
+        facts.insert(key, alice(), now + 500, 100);
         assert!(facts.get(&key, now + 400).is_some());
-        facts.insert(key, alice(), now - 1);
+        facts.insert(key, alice(), now - 1, 100);
         assert!(facts.get(&key, now).is_none());
     }
 
@@ -147,16 +154,28 @@ mod tests {
     fn the_number_of_facts_is_bounded() {
         let facts = Facts::new(100);
         for number in 0..10_000_u32 {
-            facts.insert(Facts::key("corp", &number.to_be_bytes()), alice(), i64::MAX);
+            facts.insert(Facts::key("corp", &number.to_be_bytes()), alice(), i64::MAX, 100);
         }
         facts.cache.run_pending_tasks();
         assert!(facts.cache.entry_count() <= 100);
     }
 
     #[test]
+    fn facts_of_long_credentials_take_the_room_of_several() {
+        for (credential_bytes, most) in [(0, 100), (1023, 100), (1024, 50), (8192, 11), (usize::MAX, 0)] {
+            let facts = Facts::new(100);
+            for number in 0..1000_u32 {
+                facts.insert(Facts::key("corp", &number.to_be_bytes()), alice(), i64::MAX, credential_bytes);
+            }
+            facts.cache.run_pending_tasks();
+            assert!(facts.cache.entry_count() <= most, "{credential_bytes}: {}", facts.cache.entry_count());
+        }
+    }
+
+    #[test]
     fn debug_tells_nobody_who_was_here() {
         let facts = Facts::new(10);
-        facts.insert(Facts::key("corp", b"token"), alice(), i64::MAX);
+        facts.insert(Facts::key("corp", b"token"), alice(), i64::MAX, 100);
         assert!(!format!("{facts:?}").contains("alice"));
     }
 

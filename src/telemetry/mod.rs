@@ -70,6 +70,13 @@ impl Default for Settings {
 /// How long [`Telemetry::flush`] waits for a slow standard output.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
+impl Settings {
+    /// Reports a level that is none. Keys start with `log.`.
+    pub fn check(&self, report: &mut Report) {
+        let _ = report.within("log", |report| diagnostics::level(&self.level, report));
+    }
+}
+
 /// Metrics and access log of the process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Telemetry {

@@ -78,7 +78,9 @@ def test_what_sign_prints_can_be_pasted(gate, recorder):
         line = door.run(*sign, *arguments, "--curl", config=False).strip()
         assert line.startswith("curl ")
         words = shlex.split(line)[1:]
-        assert door.curl("--output", "/dev/null", "--write-out", "%{http_code}", *words) in ("200", "401" if arguments[0] == "POST" else "200")
+        # Within the same second it is the same signature, and a POST is good once.
+        assert status(door, *words) in ("200", "401" if arguments[0] == "POST" else "200")
+        recorder.take()
 
 
 def test_plain_http_leads_to_https(gate, recorder):

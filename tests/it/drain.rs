@@ -27,7 +27,7 @@ async fn what_is_in_flight_is_finished_and_nothing_new_is_taken() {
     for (signal, proto) in [("TERM", Proto::H1), ("INT", Proto::H2)] {
         let (upstream, go) = gated();
         let mut gate = Setup::new(&upstream.url()).public("/**").start().await;
-        assert_eq!(gate.admin("/readyz").send().await.status, 200);
+        within("being ready", async { while gate.admin("/readyz").send().await.status != 200 {} }).await;
         let flying = tokio::spawn(gate.get("/x").proto(proto).send());
         upstream.until("the request", |record| record.total == 1).await;
         gate.signal(signal);

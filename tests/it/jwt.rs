@@ -250,8 +250,8 @@ async fn tokens_come_from_where_the_configuration_says() {
         setup
             .file("k.json", &jwks(&[&key]))
             .rest(&format!("[auth.flask.jwt]\n{common}\nprefix = [\"JWT\", \"Bearer\"]\nuser_claim = \"realm.name\""))
-            .rest(&format!("[auth.named.jwt]\n{common}\nheader = \"X-Token\""))
-            .rest(&format!("[auth.jar.jwt]\n{common}\ncookie = \"session\""))
+            .rest(&format!("[auth.named.jwt]\n{common}\nheader = \"X-Token\"\nprefix = []"))
+            .rest(&format!("[auth.jar.jwt]\n{common}\ncookie = \"session\"\nprefix = []"))
             .rest(&format!("[auth.bare.jwt]\n{common}\nprefix = [\"\"]"))
             .route("/flask/**", &["flask"])
             .route("/named/**", &["named"])

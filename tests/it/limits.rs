@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::client::{BOTH, Proto, Raw, fed, handshake};
+use crate::support::client::{BOTH, Proto, Raw, empty, fed, handshake};
 use crate::support::setup::HOST;
 use crate::support::upstream::Act;
 use crate::support::within;
@@ -142,7 +142,7 @@ async fn a_client_that_stops_reading_is_cut_off() {
     slow.write_all(format!("GET /public/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n").as_bytes()).await.unwrap();
     let call = world.get("/public/x").proto(Proto::H2);
     let mut sender = call.connect().await;
-    let held = sender.send(call.request(fed().1)).await.unwrap();
+    let held = sender.send(call.request(empty())).await.unwrap();
     let all_ended = tokio::task::spawn_blocking(move || (0..2).all(|_| ended.recv_timeout(crate::support::DEADLINE).is_ok()));
     assert!(all_ended.await.unwrap(), "the gateway still waits for clients that do not read");
     drop((slow, held));

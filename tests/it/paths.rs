@@ -125,7 +125,8 @@ async fn a_fragment_never_hides_a_part_of_the_path() {
 async fn no_spelling_of_a_protected_path_is_public() {
     // The public route stands first and is the wider one; the protected folder must be reached by its own name alone.
     let upstream = crate::support::upstream::Upstream::echo();
-    let setup = crate::support::setup::Setup::new(&upstream.url()).route("/admin/**", &["staff"]).rest("[auth.staff.basic]").public("/**");
+    let setup =
+        crate::support::setup::Setup::new(&upstream.url()).route("/admin/**", &["staff"]).rest("[auth.staff.basic]\nusers = \"store\"").public("/**");
     let gate = setup.start().await;
     for path in [
         "/admin",

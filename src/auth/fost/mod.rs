@@ -36,7 +36,7 @@ use self::request::Head;
 use self::uploads::Uploads;
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
-use crate::payload::{Payload, PayloadError};
+use crate::payload::{Payload, PayloadError, Room};
 use crate::store::facts::Subject;
 use crate::store::{Stores, Unavailable};
 use crate::types::{ByteSize, HumanDuration, Report, unix_now};
@@ -76,6 +76,7 @@ impl Default for Settings {
 pub struct Fost {
     rules: Rules,
     uploads: Uploads,
+    room: Arc<Room>,
     stores: Arc<Stores>,
 }
 
@@ -96,7 +97,7 @@ impl Fost {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
     pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
-        Some(Self { rules, uploads: Uploads::default(), stores: Arc::clone(stores) })
+        Some(Self { room: Room::new(rules.max_body), rules, uploads: Uploads::default(), stores: Arc::clone(stores) })
     }
 
     /// Whether the request bears a credential of this scheme, and whose.
@@ -136,8 +137,8 @@ impl Fost {
         let _upload = if once { Some(self.uploads.enter(memory).ok_or(Refusal::Replayed)?) } else { None };
         let length = match inbound.payload() {
             none if none.is_empty() => 0,
-            body if once => body.hold(self.rules.max_body, |chunk| macs.update(chunk)).await?,
-            body => nothing(body).await?,
+            body if once => body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)).await?,
+            body => nothing(body, &self.room).await?,
         };
         let subject = self.rules.settle(signed, key.as_deref(), macs, length, inbound.query(), inbound.rule_path())?;
         if once && !self.stores.replay.first_use(memory, until, now)? {
@@ -152,7 +153,7 @@ impl Fost {
         let key = self.find(&signed.key).await?;
         let macs = signed.macs(self.rules.states(key.as_deref()));
         let subject = verified(key.as_deref(), macs, &signed.tag)?.identify(None, inbound.rule_path())?;
-        nothing(inbound.payload()).await?;
+        nothing(inbound.payload(), &self.room).await?;
         Ok(subject)
     }
 
@@ -176,11 +177,11 @@ fn once_only(method: &Method) -> bool {
 }
 
 /// Makes sure that a body which no signature covers has nothing in it.
-async fn nothing(body: &mut Payload) -> Result<u64, AuthError> {
+async fn nothing(body: &mut Payload, room: &Arc<Room>) -> Result<u64, AuthError> {
     if body.is_empty() {
         return Ok(0);
     }
-    match body.hold(0, |_| {}).await {
+    match body.hold(0, room, |_| {}).await {
         Err(PayloadError::TooLarge(_)) => Err(Refusal::Malformed("a body that the signature does not cover").into()),
         held => Ok(held?),
     }

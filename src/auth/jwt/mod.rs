@@ -77,7 +77,7 @@ impl Jwt {
         let token = token.to_owned();
         let subject = Arc::new(self.verifier.verify(&token).await?);
         if let Some(key) = key {
-            stores.facts.insert(key, Arc::clone(&subject), deadline(&subject, now, stores.cache.max_age.0));
+            stores.facts.insert(key, Arc::clone(&subject), deadline(&subject, now, stores.cache.max_age.0), token.len());
         }
         Ok(Some(self.identity(subject)))
     }

@@ -283,7 +283,7 @@ async fn a_verified_token_is_known_until_it_expires_and_judged_on_every_hit() {
     let subject = Arc::new(verifier.verify(&token).await.unwrap());
     assert_eq!(deadline(&subject, now, std::time::Duration::from_secs(60)), now + 30);
     assert_eq!(deadline(&subject, now, std::time::Duration::from_secs(5)), now + 5);
-    facts.insert(key, subject, now + 60);
+    facts.insert(key, subject, now + 60, token.len());
     assert!(matches!(verifier.recall(&token, &facts, now), Ok(Recall::Known(_))));
     assert_eq!(verifier.recall(&token, &facts, now + 40).unwrap_err(), Refusal::Expired, "whatever the deadline says");
     assert!(matches!(verifier.recall(&format!("{token}A"), &facts, now), Ok(Recall::New(_))));

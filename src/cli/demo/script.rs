@@ -9,10 +9,13 @@ use anyhow::Context as _;
 
 use super::Stage;
 
+/// Tells the folder of a demonstration from any other.
+pub(super) const FIRST_LINE: &str = "# Made by `doorward demo`; overwritten by the next one.";
+
 /// The configuration: one route for each way in, one that is public, and nothing else.
 pub(super) fn config(application: SocketAddr, https: SocketAddr, http: SocketAddr, admin: SocketAddr) -> String {
     format!(
-        r#"# Made by `doorward demo`.
+        r#"{FIRST_LINE}
 [listen]
 https = ["{https}"]
 http = ["{http}"]
@@ -105,13 +108,19 @@ fn doorward(config: &Path, args: &[&str], input: Option<&str>) -> anyhow::Result
     Ok(output.stdout)
 }
 
+/// For a shell: as it is, or between quotes.
+fn quoted(text: &str) -> String {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+".contains(&b));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
 /// For each way in a command that works and one that is refused.
 #[allow(clippy::print_stdout, reason = "this is what the demonstration is for")]
 pub(super) fn print(stage: &Stage, application: SocketAddr, http: SocketAddr, admin: SocketAddr) {
     let base = format!("https://localhost:{}", stage.https.port());
-    let dir = stage.dir.display();
+    let dir = quoted(&stage.dir.display().to_string());
     let curl = format!("curl --cacert {dir}/certs/ca.crt");
-    let doorward = std::env::current_exe().map_or_else(|_| "doorward".to_owned(), |path| path.display().to_string());
+    let doorward = std::env::current_exe().map_or_else(|_| "doorward".to_owned(), |path| quoted(&path.display().to_string()));
     let sign = format!("{doorward} sign --scheme fost --key webshop --secret-file {dir}/secrets/fost.key");
     let Stage { password, token, jwt, expired_jwt, .. } = stage;
     let tampered = format!("{}x", token.get(..token.len().saturating_sub(1)).unwrap_or_default());
@@ -151,4 +160,16 @@ Also: {curl} {base}/.doorward/jwks.json
 Ctrl-C ends it.
 "#
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_would_read_more_into_it() {
+        for (path, shown) in [("/tmp/.tmpA1/x-y", "/tmp/.tmpA1/x-y"), ("/tmp/a b", "'/tmp/a b'"), ("/it's $HOME", r"'/it'\''s $HOME'")] {
+            assert_eq!(quoted(path), shown);
+        }
+    }
 }

@@ -25,6 +25,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::conn::Answer;
 use super::*;
+use crate::inbound;
 use crate::inbound::Open;
 
 /// Longer than anything here takes; a test that waits so long has failed.
@@ -84,6 +85,10 @@ impl Answer for Arc<Play> {
 
     fn tls(&self) -> Arc<rustls::ServerConfig> {
         self.certificates.server_config()
+    }
+
+    fn sees_credentials(&self, headers: &http::HeaderMap) -> bool {
+        inbound::sends_cookie(headers, "session")
     }
 
     async fn answer(&self, conn: &Conn, request: Request<Incoming>) -> Response<PlayBody> {

@@ -251,6 +251,11 @@ impl Answer {
     }
 }
 
+/// No body at all.
+pub fn empty() -> Body {
+    http_body_util::Empty::new().map_err(|never| match never {}).boxed()
+}
+
 /// A body that a test feeds piece by piece.
 pub struct Fed(mpsc::Receiver<Result<Frame<Bytes>, BodyError>>);
 
