@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
 use crate::auth::{CredentialNames, Permit};
-use crate::inbound::{Conn, Inbound, Peer, sends_cookie};
+use crate::inbound::{Conn, Inbound, sends_cookie};
 use crate::types::unix_now;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -81,15 +81,14 @@ impl Stamp {
 /// `X-Forwarded-*`, `Forwarded` (RFC 7239), the request id and the trace. Only the addresses of a trusted proxy are extended;
 /// all else is replaced.
 fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
-    let peer = match &conn.peer {
-        Peer::Ip(address) => address.ip().to_canonical().to_string(),
-        Peer::Unix => "unix".to_owned(),
-    };
+    let peer = &*conn.peer_text;
     let host = inbound.host().raw.clone();
     let earlier = inbound.forwarded_for().map(nodes).unwrap_or_default();
-    let forwarded = format!("{earlier}for={};host=\"{}\";proto=https", node(&peer), host.to_str().unwrap_or_default());
+    // Put together without format!, which costs more than all the rest here.
+    let (open, close) = if peer.contains(':') { ("\"[", "]\"") } else { ("", "") };
+    let forwarded = [&earlier, "for=", open, peer, close, ";host=\"", host.to_str().unwrap_or_default(), "\";proto=https"].concat();
     let port = inbound.host().port.or(conn.local_port).unwrap_or(443);
-    let chain = inbound.forwarded_for().map(|earlier| format!("{earlier}, {peer}")).unwrap_or(peer);
+    let chain = inbound.forwarded_for().map_or_else(|| peer.to_owned(), |earlier| [earlier, ", ", peer].concat());
     let headers = inbound.headers_mut();
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_FORWARDED_HOST, host);
@@ -132,7 +131,8 @@ fn trace(headers: &mut HeaderMap, request_id: &str) {
     }
     headers.remove(TRACEPARENT);
     headers.remove(TRACESTATE);
-    let trace = format!("00-{request_id:0>32}-{:0>16}-00", request_id.get(..16).unwrap_or("1"));
+    // Ids of requests have 24 digits; were one shorter, there would be no trace rather than a malformed one.
+    let trace = ["00-00000000", request_id, "-", request_id.get(8..).unwrap_or_default(), "-00"].concat();
     if is_trace_parent(trace.as_bytes())
         && let Ok(trace) = HeaderValue::try_from(trace)
     {

@@ -200,7 +200,7 @@ impl Upstream {
             return upgrade::tunnel(conn, lease, response, wanted, self.idle_timeout, expires);
         }
         check_response_framing(response.headers())?;
-        let keeps_connection = !response.headers().contains_key("www-authenticate") || !negotiates(response.headers());
+        let keeps_connection = !response.headers().contains_key(header::WWW_AUTHENTICATE) || !negotiates(response.headers());
         let (mut parts, body) = response.into_parts();
         strip_response_hop_by_hop(&mut parts.headers);
         strip_asserted(&mut parts.headers);
