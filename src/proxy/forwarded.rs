@@ -174,7 +174,7 @@ mod tests {
     fn a_trace_is_passed_on_or_begun() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let later = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-comes";
-        let made = "00-0000000075b939db7adabd290000000a-75b939db7adabd29-00";
+        let made = "00-0000000075b939db7adabd290000000a-7adabd290000000a-00";
         for (given, wanted) in [
             (&[good][..], good),
             (&[later], later),
