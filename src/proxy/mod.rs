@@ -116,7 +116,8 @@ impl Proxy {
 /// Makes ids that no other request of this process, and hardly one of another, bears. They are not secret.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: u64,
+    /// 16 hexadecimal digits.
+    process: String,
     next: AtomicU64,
 }
 
@@ -125,13 +126,13 @@ impl Default for RequestIds {
         let mut seed = [0; 8];
         // Without randomness ids of two processes may be alike; nothing is decided by them.
         let _ = aws_lc_rs::rand::fill(&mut seed);
-        Self { process: u64::from_ne_bytes(seed), next: AtomicU64::new(0) }
+        Self { process: format!("{:016x}", u64::from_ne_bytes(seed)), next: AtomicU64::new(0) }
     }
 }
 
 impl RequestIds {
     fn next(&self) -> String {
-        format!("{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+        format!("{}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
