@@ -41,6 +41,9 @@ impl Address {
     /// Reads `http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:/PATH`. `https` is verified against `ca_file` alone, or
     /// against the system's authorities; there is no way to switch that off.
     pub(super) fn parse(text: &str, ca_file: Option<&Path>) -> Result<Self, String> {
+        if ca_file.is_some() && !text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+            return Err("a ca_file is given, but nothing is verified without https".to_owned());
+        }
         if let Some(path) = text.strip_prefix("unix:") {
             if !path.starts_with('/') {
                 return Err("a Unix socket is named by its whole path".to_owned());
@@ -177,6 +180,9 @@ mod tests {
             ["", "app:8000", "http://", "http://a/x", "http://a?x", "http://u:p@a", "ftp://a", "unix:run/app.sock", "http://a#x", "http://a:99999"]
         {
             assert!(Address::parse(text, None).is_err(), "{text}");
+        }
+        for text in ["http://app", "unix:/run/app.sock"] {
+            assert!(Address::parse(text, Some(Path::new("ca.crt"))).is_err_and(|why| why.contains("ca_file")), "{text}");
         }
     }
 }

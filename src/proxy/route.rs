@@ -12,7 +12,7 @@ use super::upstream::{self, Upstream};
 use crate::auth::{Access, Policy, RequireSettings, Scheme};
 use crate::inbound::{Conn, Inbound};
 use crate::telemetry::{RouteMetrics, Telemetry};
-use crate::types::{HostPattern, PathPattern, Report};
+use crate::types::{HostPattern, PathPattern, Report, some};
 
 /// `[[route]]`.
 #[derive(Debug, Deserialize)]
@@ -21,10 +21,10 @@ pub struct Settings {
     /// Exact, `/prefix/**`, or with `{name}` for one segment.
     pub path: PathPattern,
     /// Hosts; all without it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub hosts: Vec<HostPattern>,
     /// Methods; all without it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub methods: Vec<String>,
     /// `public`: everybody, as nobody.
     pub access: Option<AccessSetting>,
@@ -142,6 +142,10 @@ impl Route {
         let public = settings.access.is_some();
         let policy = report.within("require", |report| Policy::build(settings.require, public, report));
         let methods = methods(&settings.methods, report);
+        if settings.upstream.is_none() && settings.ca_file.is_some() {
+            report.error("ca_file", "the route names no upstream of its own", "write upstream = \"https://…\" here, or ca_file in [upstream]");
+            return None;
+        }
         let key = match &settings.upstream {
             Some(url) => (url.clone(), settings.ca_file.clone()),
             None => (parts.upstream.url.clone(), parts.upstream.ca_file.clone()),

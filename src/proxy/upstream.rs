@@ -130,6 +130,7 @@ impl Upstream {
         if let Some(wanted) = &wanted {
             upgrade::ask(wanted, &mut headers);
         }
+        let binds = negotiates(&headers, header::AUTHORIZATION);
         let mut request = Request::new(payload);
         *request.uri_mut() = Uri::from(target);
         *request.method_mut() = method;
@@ -140,7 +141,7 @@ impl Upstream {
             Some(failure) => Rejection::Payload(failure),
             None => Rejection::Upstream(error),
         })?;
-        self.answer(conn, lease, response, wanted, &permit).map_err(Rejection::Upstream)
+        self.answer(conn, lease, response, wanted, binds, &permit).map_err(Rejection::Upstream)
     }
 
     /// Sends on a kept connection; if that turns out to be closed before anything was sent, once more on a new one.
@@ -190,6 +191,7 @@ impl Upstream {
         lease: Lease,
         response: Response<Incoming>,
         wanted: Option<WantedUpgrade>,
+        binds: bool,
         permit: &Permit,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -200,7 +202,7 @@ impl Upstream {
             return upgrade::tunnel(conn, lease, response, wanted, self.idle_timeout, expires);
         }
         check_response_framing(response.headers())?;
-        let keeps_connection = !response.headers().contains_key(header::WWW_AUTHENTICATE) || !negotiates(response.headers());
+        let keeps_connection = !binds && !negotiates(response.headers(), header::WWW_AUTHENTICATE);
         let (mut parts, body) = response.into_parts();
         strip_response_hop_by_hop(&mut parts.headers);
         strip_asserted(&mut parts.headers);
@@ -263,12 +265,11 @@ fn is_canonical_length(digits: &[u8]) -> bool {
     digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || digits.first().is_some_and(|first| *first != b'0'))
 }
 
-/// NTLM and Negotiate bind an identity to a connection: such a connection is never shared.
-fn negotiates(headers: &HeaderMap) -> bool {
-    headers.get_all(header::WWW_AUTHENTICATE).iter().any(|value| {
-        let value = value.as_bytes().to_ascii_lowercase();
-        value.starts_with(b"ntlm") || value.starts_with(b"negotiate")
-    })
+/// NTLM and Negotiate bind an identity to a connection: one on which either was offered or used is never shared.
+fn negotiates(headers: &HeaderMap, name: HeaderName) -> bool {
+    let words = headers.get_all(name);
+    let mut words = words.iter().flat_map(|value| value.as_bytes().split(|b| *b == b',' || *b == b' '));
+    words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))
 }
 
 /// What is asserted to the application is not told to the client, should the application echo it.
@@ -294,6 +295,17 @@ mod tests {
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_connection_that_ntlm_or_negotiate_may_bind_is_told_by_the_words_of_any_line() {
+        for value in ["NTLM", "negotiate", "Basic realm=\"x\", Negotiate", "Basic,NTLM TlRM", "Negotiate YII="] {
+            assert!(negotiates(&headers(&[("www-authenticate", value)]), header::WWW_AUTHENTICATE), "{value}");
+            assert!(negotiates(&headers(&[("authorization", value)]), header::AUTHORIZATION), "{value}");
+        }
+        for value in ["Basic realm=\"x\"", "Bearer negotiated", ""] {
+            assert!(!negotiates(&headers(&[("www-authenticate", value)]), header::WWW_AUTHENTICATE), "{value}");
+        }
     }
 
     #[test]
