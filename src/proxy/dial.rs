@@ -1,6 +1,7 @@
 //! One connection to an upstream: TCP, TLS over TCP, or a Unix socket.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -67,6 +68,17 @@ impl Address {
             other => return Err(format!("its scheme is {other}, not http, https or unix")),
         };
         Ok(Self { place, authority, display: text.trim_end_matches('/').to_owned() })
+    }
+
+    /// Whether identities and answers travel to another machine in the clear.
+    pub(super) fn is_exposed(&self) -> bool {
+        match &self.place {
+            Place::Tcp { host, .. } => {
+                let named_local = host == "localhost" || host.ends_with(".localhost");
+                !(named_local || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback()))
+            }
+            Place::Tls { .. } | Place::Unix(_) => false,
+        }
     }
 
     /// Opens a connection. The caller sets the deadline.
@@ -168,6 +180,23 @@ impl AsyncWrite for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn plain_http_to_another_machine_is_exposed() {
+        for (text, exposed) in [
+            ("http://127.0.0.1:8000", false),
+            ("http://127.8.0.1", false),
+            ("http://[::1]:8000", false),
+            ("http://localhost:8000", false),
+            ("unix:/run/app.sock", false),
+            ("http://10.0.0.7:8000", true),
+            ("http://app:8000", true),
+            ("http://localhost.example.com", true),
+            ("http://127.0.0.1.example.com", true),
+        ] {
+            assert_eq!(Address::parse(text, None).unwrap().is_exposed(), exposed, "{text}");
+        }
+    }
 
     #[test]
     fn an_upstream_is_a_place_and_nothing_more() {

@@ -123,6 +123,9 @@ fn nodes(chain: &str) -> String {
     text
 }
 
+/// As many digits as the id of a trace has.
+const NOUGHT: &str = "00000000000000000000000000000000";
+
 /// W3C Trace Context: a trace that was begun is passed on as it is; else one begins here, unsampled, under the request's id.
 fn trace(headers: &mut HeaderMap, request_id: &str) {
     let mut given = headers.get_all(TRACEPARENT).iter();
@@ -131,8 +134,10 @@ fn trace(headers: &mut HeaderMap, request_id: &str) {
     }
     headers.remove(TRACEPARENT);
     headers.remove(TRACESTATE);
-    // Ids of requests have 24 digits; were one shorter, there would be no trace rather than a malformed one.
-    let trace = ["00-00000000", request_id, "-", request_id.get(8..).unwrap_or_default(), "-00"].concat();
+    // Ids of requests have 24 digits, and more after four thousand million requests. The last 16 are the parent's.
+    let missing = NOUGHT.get(request_id.len()..).unwrap_or_default();
+    let parent = request_id.get(request_id.len().saturating_sub(16)..).unwrap_or_default();
+    let trace = ["00-", missing, request_id, "-", parent, "-00"].concat();
     if is_trace_parent(trace.as_bytes())
         && let Ok(trace) = HeaderValue::try_from(trace)
     {
@@ -196,5 +201,8 @@ mod tests {
             assert_eq!(now, [wanted], "{given:?}");
             assert_eq!(headers.contains_key(TRACESTATE), wanted != made, "{given:?}");
         }
+        let mut headers = HeaderMap::new();
+        trace(&mut headers, "75b939db7adabd291234567890");
+        assert_eq!(headers[TRACEPARENT], "00-00000075b939db7adabd291234567890-dabd291234567890-00", "ids grow after 2^32 requests");
     }
 }

@@ -104,6 +104,10 @@ impl Upstream {
             report.error("max_connections", "no connection could ever be opened", "write a number above 0, such as 512");
             return None;
         }
+        if address.is_exposed() {
+            let problem = "whoever is between Doorward and the application reads what passes, and can pose as Doorward";
+            report.warn("url", problem, "let the application listen on loopback or a Unix socket, or speak https:// with it");
+        }
         let own_host = HeaderValue::from_str(&address.authority).ok()?;
         Some(Self {
             pool: Arc::new(Pool::new(address, settings.connect_timeout.0, settings.max_connections, workers)),
