@@ -200,10 +200,14 @@ impl Upstream {
             return upgrade::tunnel(conn, lease, response, wanted, self.idle_timeout, expires);
         }
         check_response_framing(response.headers())?;
-        let keeps_connection = !response.headers().contains_key("www-authenticate") || !negotiates(response.headers());
+        let keeps_connection = !response.headers().contains_key(header::WWW_AUTHENTICATE) || !negotiates(response.headers());
         let (mut parts, body) = response.into_parts();
         strip_response_hop_by_hop(&mut parts.headers);
         strip_asserted(&mut parts.headers);
+        if parts.status == StatusCode::NO_CONTENT {
+            // RFC 9110 section 8.6; HTTP/2 clients take it for a broken stream.
+            parts.headers.remove(header::CONTENT_LENGTH);
+        }
         if refused_upgrade {
             parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -244,10 +248,19 @@ fn check_response_framing(headers: &HeaderMap) -> Result<(), UpstreamError> {
             return Err(UpstreamError::Invalid("it has both Transfer-Encoding and Content-Length"));
         }
     }
-    if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    // HTTP/1.1 clients get the value as the application wrote it: "5, 5", "05" and "+5" have more than one reading.
+    if lengths.next().is_some_and(|length| !is_canonical_length(length.as_bytes())) {
+        return Err(UpstreamError::Invalid("its Content-Length is not a plain number"));
+    }
+    if lengths.next().is_some() {
         return Err(UpstreamError::Invalid("it has more than one Content-Length"));
     }
     Ok(())
+}
+
+fn is_canonical_length(digits: &[u8]) -> bool {
+    digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || digits.first().is_some_and(|first| *first != b'0'))
 }
 
 /// NTLM and Negotiate bind an identity to a connection: such a connection is never shared.
@@ -272,5 +285,31 @@ fn clean_trailers(trailers: &mut HeaderMap) {
     strip_asserted(trailers);
     for name in [header::CONTENT_LENGTH, header::SET_COOKIE, header::WWW_AUTHENTICATE, header::LOCATION, header::CONTENT_TYPE, header::TRAILER] {
         trailers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn an_answer_says_in_one_way_where_it_ends() {
+        for lines in [&[][..], &[("content-length", "0")], &[("content-length", "50")], &[("transfer-encoding", "Chunked")]] {
+            assert!(check_response_framing(&headers(lines)).is_ok(), "{lines:?}");
+        }
+        for length in ["", "5, 5", "05", "00", "+5", "-5", "0x5", "5 5", "5,", "5.0"] {
+            assert!(check_response_framing(&headers(&[("content-length", length)])).is_err(), "{length:?}");
+        }
+        let mut twice = headers(&[("content-length", "5")]);
+        twice.append(header::CONTENT_LENGTH, HeaderValue::from_static("5"));
+        assert!(check_response_framing(&twice).is_err());
+        assert!(check_response_framing(&headers(&[("content-length", "5"), ("transfer-encoding", "chunked")])).is_err());
+        for coding in ["gzip", "gzip, chunked", "chunked, chunked", "identity", ""] {
+            assert!(check_response_framing(&headers(&[("transfer-encoding", coding)])).is_err(), "{coding:?}");
+        }
     }
 }

@@ -234,7 +234,10 @@ class Recorder:
         if codings:
             body = b""
             while True:
-                size = int(stream.readline().strip() or b"x", 16)
+                line = stream.readline().strip()
+                if not line:
+                    return None
+                size = int(line, 16)
                 if size == 0:
                     while stream.readline() not in (b"\r\n", b""):
                         pass

@@ -16,7 +16,30 @@ TEXT = '[[route]]\npath = "/**"\naccess = "public"\n'
 LIMITS = {"limits": 'header_timeout = "1s"\nbody_timeout = "1s"\nhandshake_timeout = "5s"'}
 
 # Requests of the "invalid" half that a gate may let through, and why: they are refused by gunicorn for reasons of its own.
-HARMLESS = {}
+LIMIT = "longer or more than gunicorn was told to take in this case; ours are other limits"
+TRAILER = "a trailer, and trailers of requests end at the gate"
+ALIAS = "a second spelling of a framing header, which ends at the gate"
+HARMLESS = {
+    "006.http": LIMIT,
+    "007.http": LIMIT,
+    "008.http": LIMIT,
+    "010.http": LIMIT,
+    "011.http": LIMIT,
+    "012.http": LIMIT,
+    "017.http": LIMIT,
+    "limit_header_default_01.http": LIMIT,
+    "019.http": "contradicting scheme headers, which the gate replaces with its own",
+    "040.http": ALIAS,
+    "chunked_07.http": ALIAS,
+    "041.http": "two Content-Types: neither framing nor identity is read from them",
+    "chunked_09.http": "a blank after a chunk's size; chunks are written anew",
+    "rfc9110_trailer_forbidden_cl_01.http": TRAILER,
+    "rfc9110_trailer_forbidden_host_01.http": TRAILER,
+    "rfc9110_trailer_forbidden_te_01.http": TRAILER,
+    "rfc9112_bare_lf_01.http": "a line that ends in LF alone, which RFC 9112 section 2.2 allows to be taken for an end; it is written anew with CRLF",
+    "rfc9112_leading_crlf_02.http": "empty lines before a request",
+    "rfc9112_smuggle_cl_te_chunked_01.http": "RFC 9112 section 6.3: chunks win, the length is dropped, and the connection is closed afterwards",
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +78,7 @@ def send(door, data):
         assert not isinstance(error, socket.timeout), f"still open after 30 s: {data[:80]!r}"
     finally:
         sock.close()
-    return [int(status) for status in re.findall(rb"(?m)^HTTP/1\.1 (\d{3}) ", got) if status != b"100"]
+    return [int(status) for status in re.findall(rb"(?m)^HTTP/1\.[01] (\d{3}) ", got) if status != b"100"]
 
 
 @pytest.mark.parametrize("with_host", [False, True])
@@ -69,6 +92,8 @@ def test_what_cannot_be_read_in_one_way_reaches_no_application(gate, recorder, c
         whole = [head for head, body in seen if body is not None]
         assert recorder.violations == [], (path.name, recorder.violations)
         assert len(whole) == statuses.count(200), (path.name, statuses, seen)
+        names = [line.split(b":")[0].lower() for head in whole for line in head[1:]]
+        assert not {b"transfer_encoding", b"content_length", b"x-forwarded-ssl"} & set(names), (path.name, names)
         if whole:
             passed[path.name] = [head[0] for head in whole]
     unexpected = {name: heads for name, heads in passed.items() if name not in HARMLESS}

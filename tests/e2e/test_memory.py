@@ -28,8 +28,11 @@ def sink():
                 chunked = chunked or name.lower() == b"transfer-encoding"
             if first.startswith(b"GET"):
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % SIZE)
-                for _ in range(SIZE // len(PIECE)):
-                    connection.sendall(PIECE)
+                try:
+                    for _ in range(SIZE // len(PIECE)):
+                        connection.sendall(PIECE)
+                except OSError:
+                    pass  # whoever asked has gone
                 return
             total, digest = 0, hashlib.md5(usedforsecurity=False)
             while chunked and (length := int(stream.readline(), 16)) or not chunked and total < length:

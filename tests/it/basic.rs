@@ -65,10 +65,25 @@ async fn a_changed_password_ends_the_old_one_and_a_disabled_user_is_out() {
     let status = async |password: &str| world.get("/basic/x").basic("bob", password).send().await.status.as_u16();
     assert_eq!(status(PASSWORD).await, 200);
     world.setup.cli_ok(&["user", "passwd", "bob", "--password-stdin"], "an entirely new password 9\n");
-    within("the old password's end", async { while status(PASSWORD).await != 401 {} }).await;
-    within("the new password", async { while status("an entirely new password 9").await != 200 {} }).await;
+    within("the old password's end", async {
+        while status(PASSWORD).await != 401 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
+    within("the new password", async {
+        while status("an entirely new password 9").await != 200 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
     world.setup.cli_ok(&["user", "disable", "bob"], "");
-    within("the user being out", async { while status("an entirely new password 9").await != 401 {} }).await;
+    within("the user being out", async {
+        while status("an entirely new password 9").await != 401 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -56,7 +56,12 @@ async fn a_new_certificate_is_taken_up_without_a_restart_and_a_broken_one_is_not
     let second = ca.leaf(&[HOST]);
     gate.setup.write("certs/server.key", &second.key);
     gate.setup.write("certs/server.crt", &second.certificate);
-    within("the new certificate", async { while shown(&gate, ca, HOST).await.unwrap() != second.der {} }).await;
+    within("the new certificate", async {
+        while shown(&gate, ca, HOST).await.unwrap() != second.der {
+            crate::support::breathe().await
+        }
+    })
+    .await;
     assert_ne!(first, second.der);
     assert_eq!(open.send_on(&mut sender).await.unwrap().status, 200, "an open connection goes on");
 
@@ -75,12 +80,22 @@ async fn a_new_certificate_is_taken_up_without_a_restart_and_a_broken_one_is_not
         let before = failures().await;
         gate.setup.write("certs/server.crt", certificate);
         gate.setup.write("certs/server.key", key);
-        within(what, async { while failures().await <= before {} }).await;
+        within(what, async {
+            while failures().await <= before {
+                crate::support::breathe().await
+            }
+        })
+        .await;
         assert_eq!(shown(&gate, ca, HOST).await.unwrap(), second.der, "{what}");
     }
     gate.setup.write("certs/server.crt", &other.certificate);
     gate.setup.write("certs/server.key", &other.key);
-    within("the repaired certificate", async { while shown(&gate, ca, HOST).await.unwrap() != other.der {} }).await;
+    within("the repaired certificate", async {
+        while shown(&gate, ca, HOST).await.unwrap() != other.der {
+            crate::support::breathe().await
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

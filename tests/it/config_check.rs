@@ -203,3 +203,18 @@ fn the_shipped_example_has_the_right_form() {
         assert!(line.contains("_file") || line.contains("certificate") || line.contains("private_key") || line.contains("store"), "{line}\n{text}");
     }
 }
+
+#[test]
+fn the_configuration_of_the_guide_starts_as_it_stands() {
+    let readme = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let blocks: Vec<&str> =
+        readme.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).filter(|text| text.contains("[listen]")).collect();
+    assert_eq!(blocks.len(), 1);
+    let dir = tempfile::tempdir().unwrap();
+    assert!(doorward(&["certs", "--out", "certs", "--name", "localhost"], "", dir.path(), &[]).status.success());
+    std::fs::create_dir(dir.path().join("secrets")).unwrap();
+    std::fs::write(dir.path().join("secrets/identity.key"), "0123456789abcdef0123456789abcdef0123456789abcdef\n").unwrap();
+    std::fs::write(dir.path().join("config.toml"), blocks[0]).unwrap();
+    let output = doorward(&["check", "--config", "config.toml"], "", dir.path(), &[]);
+    assert!(output.status.success(), "{}", said(&output));
+}

@@ -27,13 +27,28 @@ async fn what_is_in_flight_is_finished_and_nothing_new_is_taken() {
     for (signal, proto) in [("TERM", Proto::H1), ("INT", Proto::H2)] {
         let (upstream, go) = gated();
         let mut gate = Setup::new(&upstream.url()).public("/**").start().await;
-        within("being ready", async { while gate.admin("/readyz").send().await.status != 200 {} }).await;
+        within("being ready", async {
+            while gate.admin("/readyz").send().await.status != 200 {
+                crate::support::breathe().await
+            }
+        })
+        .await;
         let flying = tokio::spawn(gate.get("/x").proto(proto).send());
         upstream.until("the request", |record| record.total == 1).await;
         gate.signal(signal);
-        within("not being ready", async { while gate.admin("/readyz").send().await.status != 503 {} }).await;
+        within("not being ready", async {
+            while gate.admin("/readyz").send().await.status != 503 {
+                crate::support::breathe().await
+            }
+        })
+        .await;
         assert_eq!(gate.admin("/livez").send().await.status, 200);
-        within("the door being shut", async { while tokio::net::TcpStream::connect(gate.https).await.is_ok() {} }).await;
+        within("the door being shut", async {
+            while tokio::net::TcpStream::connect(gate.https).await.is_ok() {
+                crate::support::breathe().await
+            }
+        })
+        .await;
         go.send(()).unwrap();
         let answer = flying.await.unwrap();
         assert_eq!((answer.status.as_u16(), answer.text().as_str()), (200, "finished"));
@@ -74,7 +89,12 @@ async fn a_second_signal_ends_at_once() {
     let flying = tokio::spawn(gate.get("/x").try_send());
     upstream.until("the request", |record| record.total == 1).await;
     gate.signal("TERM");
-    within("not being ready", async { while gate.admin("/readyz").send().await.status != 503 {} }).await;
+    within("not being ready", async {
+        while gate.admin("/readyz").send().await.status != 503 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
     gate.signal("TERM");
     gate.ended().await;
     assert!(flying.await.unwrap().is_err());
@@ -153,5 +173,5 @@ async fn a_tunnel_is_ended_when_its_time_is_over() {
     assert_eq!(raw.answer().await.unwrap().status, 101);
     gate.signal("TERM");
     gate.ended().await;
-    raw.to_end().await;
+    raw.read_to_end().await;
 }

@@ -59,7 +59,12 @@ async fn a_provider_that_is_down_at_the_start_delays_nothing_and_lets_nobody_in(
         assert_eq!(place.upstream.take().len(), 1);
         assert_eq!(place.gate.admin("/livez").send().await.status, 200);
         place.provider.mood(Mood::Well);
-        within("the provider being asked again", async { while place.call(&place.key, "carol").await.status != 200 {} }).await;
+        within("the provider being asked again", async {
+            while place.call(&place.key, "carol").await.status != 200 {
+                crate::support::breathe().await
+            }
+        })
+        .await;
         assert_eq!(place.upstream.take().last().unwrap().user(), Some("carol"));
     }
 }
@@ -83,7 +88,12 @@ async fn a_new_key_is_picked_up_and_an_old_one_serves_while_the_provider_is_down
     assert_eq!(place.call(&place.key, "carol").await.status, 200);
     let second = Key::generate("two", "ES256");
     place.provider.rotate(&[&place.key, &second]);
-    within("the new key being known", async { while place.call(&second, "dora").await.status != 200 {} }).await;
+    within("the new key being known", async {
+        while place.call(&second, "dora").await.status != 200 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
     place.provider.mood(Mood::Down);
     for user in ["e", "f"] {
         assert_eq!(place.call(&place.key, user).await.status, 200);
@@ -133,7 +143,12 @@ async fn a_key_set_of_odd_keys_yields_the_usable_ones() {
         {"kty": "RSA", "kid": "broken", "n": "!!", "e": "AQAB"}, {"kty": "oct", "kid": "secret", "k": "AAAA"}, {"kty": "XYZ"}, {}, encrypting, good,
     ]});
     place.provider.mood(Mood::Says(answer("200 OK", &["Content-Type: application/json"], odd.to_string())));
-    within("the key set being read", async { while place.call(&place.key, "carol").await.status != 200 {} }).await;
+    within("the key set being read", async {
+        while place.call(&place.key, "carol").await.status != 200 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
     let mut empty_secret = Key::secret("secret", "\0\0\0");
     empty_secret.kid = "secret".into();
     assert_eq!(place.call(&empty_secret, "root").await.status, 401);

@@ -28,7 +28,7 @@ async fn a_client_that_never_finishes_its_handshake_is_cut_off() {
     for bytes in [b"".as_slice(), b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET / HTTP/1.1\r\n\r\n"] {
         let mut raw = Raw::tcp(world.https).await;
         raw.write(bytes).await;
-        raw.to_end().await;
+        raw.read_to_end().await;
     }
 }
 
@@ -38,13 +38,13 @@ async fn a_client_that_never_finishes_its_head_is_cut_off() {
     for bytes in ["", "G", "GET /public/x HTTP/1.1\r\n", "GET /public/x HTTP/1.1\r\nHost: app.example.com\r\nX: ", "\r\n\r\n"] {
         let mut raw = world.raw().await;
         raw.write(bytes).await;
-        let got = String::from_utf8_lossy(&raw.to_end().await).into_owned();
+        let got = String::from_utf8_lossy(&raw.read_to_end().await).into_owned();
         assert!(got.is_empty() || got.starts_with("HTTP/1.1 4"), "{bytes:?}: {got}");
     }
     let mut raw = world.raw().await;
     raw.write(format!("GET /public/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n")).await;
     assert_eq!(raw.answer().await.unwrap().status, 200);
-    raw.to_end().await;
+    raw.read_to_end().await;
     assert_eq!(world.upstream.count(), 1);
 }
 
@@ -81,7 +81,7 @@ async fn an_idle_or_half_spoken_http2_connection_is_cut_off() {
     ] {
         let mut raw = world.raw_as(HOST, b"h2").await;
         raw.write(&bytes).await;
-        raw.to_end().await;
+        raw.read_to_end().await;
     }
     assert_eq!(world.upstream.count(), 0);
 }
@@ -92,7 +92,7 @@ async fn a_client_that_stops_sending_its_body_is_cut_off() {
     for (path, line) in [("/public/x", "Content-Length: 1000"), ("/public/x", "Transfer-Encoding: chunked")] {
         let mut raw = world.raw().await;
         raw.write(format!("POST {path} HTTP/1.1\r\nHost: {HOST}\r\n{line}\r\n\r\n1\r\nx")).await;
-        let got = String::from_utf8_lossy(&raw.to_end().await).into_owned();
+        let got = String::from_utf8_lossy(&raw.read_to_end().await).into_owned();
         assert!(got.is_empty() || got.starts_with("HTTP/1.1 4"), "{got}");
     }
     let call = world.call("POST", "/public/x").proto(Proto::H2);
@@ -184,7 +184,11 @@ async fn bodies_beyond_the_limit_are_413() {
         let (source, body) = fed();
         let mut sender = call.connect().await;
         let request = call.request(body);
-        let feeding = tokio::spawn(async move { while source.send(Ok(Frame::data(Bytes::from(vec![b'x'; 4096])))).await.is_ok() {} });
+        let feeding = tokio::spawn(async move {
+            while source.send(Ok(Frame::data(Bytes::from(vec![b'x'; 4096])))).await.is_ok() {
+                crate::support::breathe().await
+            }
+        });
         if let Ok(response) = sender.send(request).await {
             assert_eq!(response.status(), 413, "{proto:?}");
         }
@@ -248,7 +252,7 @@ async fn floods_of_http2_frames_end_the_flooding_connection_alone() {
         let mut raw = world.raw_as(HOST, b"h2").await;
         raw.write([PREFACE, SETTINGS].concat()).await;
         raw.write(&flood).await;
-        raw.to_end().await;
+        raw.read_to_end().await;
         assert_eq!(world.get("/public/x").proto(Proto::H2).send().await.status, 200);
     }
 }

@@ -11,13 +11,13 @@ use hyper::body::Frame;
 use crate::support::client::{BOTH, Proto, empty, fed};
 use crate::support::pki::Ca;
 use crate::support::setup::{HOST, Setup};
-use crate::support::upstream::{Act, Upstream, Wire, answer};
+use crate::support::upstream::{Act, Talk, Upstream, Wire, answer};
 use crate::support::within;
 use crate::support::world::{PASSWORD, World};
 
 /// A script that talks as long as the test says, once.
 fn talk(once: impl FnOnce(&mut dyn Wire) + Send + 'static) -> impl Fn(&crate::support::upstream::Seen) -> Act + Send + Sync {
-    let once: Mutex<Option<Box<dyn FnOnce(&mut dyn Wire) + Send>>> = Mutex::new(Some(Box::new(once)));
+    let once: Mutex<Option<Talk>> = Mutex::new(Some(Box::new(once)));
     move |_| once.lock().unwrap().take().map_or(Act::Echo, Act::Talk)
 }
 
@@ -237,7 +237,7 @@ async fn answers_never_reach_another_user() {
     let one = async |at: usize| {
         let target = format!("/any/{at}");
         let call = world.get(&target).proto(BOTH[at % 2]);
-        let (call, user) = if at % 3 == 0 { (call.bearer(&carol), "carol") } else { (call.bearer(&world.token), "tom") };
+        let (call, user) = if at.is_multiple_of(3) { (call.bearer(&carol), "carol") } else { (call.bearer(&world.token), "tom") };
         let json = call.send().await.json();
         assert_eq!(json["target"], target.as_str());
         assert!(json["lines"].as_array().unwrap().iter().any(|line| line.as_str().unwrap().to_lowercase() == format!("x-forwarded-user: {user}")));

@@ -19,7 +19,12 @@ async fn a_good_configuration_takes_effect_and_open_connections_follow() {
     assert_eq!(call.send_on(&mut sender).await.unwrap().status, 404);
     let text = world.setup.config_text();
     reload(&world, &format!("{text}\n[[route]]\npath = \"/new/**\"\naccess = \"public\"\n"));
-    within("the new route", async { while call.send_on(&mut sender).await.unwrap().status != 200 {} }).await;
+    within("the new route", async {
+        while call.send_on(&mut sender).await.unwrap().status != 200 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
     // And a stricter one bites at once, also for what is remembered.
     assert_eq!(world.get("/basic/x").basic("bob", PASSWORD).send().await.status, 200);
     reload(
@@ -29,7 +34,12 @@ async fn a_good_configuration_takes_effect_and_open_connections_follow() {
             "path = \"/basic/**\"\naccept = [\"staff\"]\n[route.require]\nusers = [\"alice\"]",
         ),
     );
-    within("the rule", async { while world.get("/basic/x").basic("bob", PASSWORD).send().await.status != 403 {} }).await;
+    within("the rule", async {
+        while world.get("/basic/x").basic("bob", PASSWORD).send().await.status != 403 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
     assert_eq!(call.send().await.status, 404);
 }
 
@@ -67,7 +77,12 @@ async fn what_was_used_once_stays_used_after_a_reload() {
     assert_eq!(call.clone().send().await.status, 200);
     let text = world.setup.config_text();
     reload(&world, &format!("{text}\n[[route]]\npath = \"/new/**\"\naccess = \"public\"\n"));
-    within("the new route", async { while world.get("/new/x").send().await.status != 200 {} }).await;
+    within("the new route", async {
+        while world.get("/new/x").send().await.status != 200 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
     assert_eq!(call.send().await.status, 401);
 }
 

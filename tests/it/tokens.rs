@@ -52,7 +52,12 @@ async fn a_token_ends_in_its_time_although_it_is_remembered() {
     assert!(!issued["expires_at"].is_null(), "{issued}");
     let token = issued["token"].as_str().unwrap();
     assert_eq!(status(&world, token).await, 200);
-    within("the token's end", async { while status(&world, token).await != 401 {} }).await;
+    within("the token's end", async {
+        while status(&world, token).await != 401 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -63,7 +68,12 @@ async fn revoking_a_token_ends_it() {
     assert!(listed.contains("tom") && !listed.contains(&world.token), "{listed}");
     let id = listed.lines().find(|line| line.contains("tom")).unwrap().split_whitespace().next().unwrap().to_owned();
     world.setup.cli_ok(&["token", "revoke", &id], "");
-    within("the revocation being known", async { while status(&world, &world.token).await != 401 {} }).await;
+    within("the revocation being known", async {
+        while status(&world, &world.token).await != 401 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -71,7 +81,12 @@ async fn tokens_of_a_disabled_user_are_refused() {
     let world = World::with(|setup| setup.section("cache", "max_age = \"1s\"\nnegative_max_age = \"1s\"")).await;
     assert_eq!(status(&world, &world.token).await, 200);
     world.setup.cli_ok(&["user", "disable", "tom"], "");
-    within("the change being known", async { while status(&world, &world.token).await != 401 {} }).await;
+    within("the change being known", async {
+        while status(&world, &world.token).await != 401 {
+            crate::support::breathe().await
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -116,7 +116,7 @@ async fn bytes_pass_both_ways_until_either_side_ends() {
     let mut raw = world.raw().await;
     raw.write(request("/basic/socket", &credential())).await;
     assert_eq!(raw.answer().await.unwrap().status, 101);
-    assert_eq!(raw.to_end().await, b"bye");
+    assert_eq!(raw.read_to_end().await, b"bye");
 }
 
 #[tokio::test]
@@ -184,5 +184,5 @@ async fn a_tunnel_in_which_nothing_moves_is_closed() {
     let mut raw = world.raw().await;
     raw.write(request("/basic/socket", &credential())).await;
     assert_eq!(raw.answer().await.unwrap().status, 101);
-    assert!(raw.to_end().await.is_empty());
+    assert!(raw.read_to_end().await.is_empty());
 }

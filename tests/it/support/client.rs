@@ -336,7 +336,7 @@ impl Raw {
     }
 
     /// Everything up to the end of the connection, which must come within the deadline.
-    pub async fn to_end(&mut self) -> Vec<u8> {
+    pub async fn read_to_end(&mut self) -> Vec<u8> {
         while self.more().await {}
         std::mem::take(&mut self.left)
     }

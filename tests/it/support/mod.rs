@@ -15,7 +15,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// How long anything may take before a test fails. Generous: machines are shared.
-pub const DEADLINE: Duration = Duration::from_secs(30);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Awaits `what`, but not for ever.
 pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
@@ -23,6 +23,11 @@ pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
         Ok(done) => done,
         Err(_) => panic!("not within {DEADLINE:?}: {what}"),
     }
+}
+
+/// Between two looks at something that is waited for: leaves the processor to those who are to bring it about.
+pub async fn breathe() {
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 /// Seconds since 1970.

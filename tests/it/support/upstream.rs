@@ -38,10 +38,13 @@ pub enum Act {
     /// These bytes, then the end of the connection.
     Close(Vec<u8>),
     /// Whatever this does, then the end of the connection.
-    Talk(Box<dyn FnOnce(&mut dyn Wire) + Send>),
+    Talk(Talk),
     /// No answer at all, until the other side hangs up.
     Hang,
 }
+
+/// What to do with a connection.
+pub type Talk = Box<dyn FnOnce(&mut dyn Wire) + Send>;
 
 type Script = dyn Fn(&Seen) -> Act + Send + Sync;
 
