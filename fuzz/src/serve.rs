@@ -28,7 +28,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// What is known of the client.
 pub(crate) fn conn() -> Conn {
-    Conn { peer: Peer::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711))), local_port: Some(443), sni: None, worker: 0, open: Open::default() }
+    Conn::new(Peer::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711))), Some(443), None, 0, Open::default())
 }
 
 /// Cleans a request as the product does.

@@ -59,7 +59,7 @@ impl Basic {
 
     /// Whether the request bears a credential of this scheme, and whose.
     pub async fn authenticate(&self, _conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
-        let Some(value) = inbound.single(AUTHORIZATION.as_str()).map_err(Refusal::Malformed)? else { return Ok(None) };
+        let Some(value) = inbound.single(AUTHORIZATION).map_err(Refusal::Malformed)? else { return Ok(None) };
         let Some(login) = Login::parse(value)? else { return Ok(None) };
         let subject = self.verify(login).await?;
         Ok(Some(Identity { subject, scheme: Arc::clone(&self.name), query_credentials: &[] }))

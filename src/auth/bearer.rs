@@ -83,9 +83,9 @@ impl Carrier {
     /// The token, if the request bears one in any of the places. `Err` when it stands there but cannot be read, is
     /// there twice, or differs between places.
     pub fn take<'r>(&self, inbound: &'r Inbound) -> Result<Option<&'r str>, Refusal> {
-        let authorization = if self.prefixes.is_empty() { None } else { inbound.single(AUTHORIZATION.as_str()).map_err(Refusal::Malformed)? };
+        let authorization = if self.prefixes.is_empty() { None } else { inbound.single(AUTHORIZATION).map_err(Refusal::Malformed)? };
         let header = match &self.header {
-            Some(name) => inbound.single(name.as_str()).map_err(Refusal::Malformed)?,
+            Some(name) => inbound.single(name).map_err(Refusal::Malformed)?,
             None => None,
         };
         let cookie = match &self.cookie {

@@ -23,6 +23,9 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add an API key and print its secret, which is shown this once
+    ///
+    /// The secret is random. With --json it is printed as {"name":…,"secret":…}.
+    #[command(after_long_help = super::help::KEY_ADD)]
     Add(Add),
     /// List the keys, without their secrets
     List(List),

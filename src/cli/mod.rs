@@ -9,6 +9,7 @@ mod certs;
 mod check;
 mod demo;
 mod health;
+mod help;
 mod key;
 mod open_store;
 mod problems;
@@ -22,9 +23,9 @@ mod verify_identity;
 /// An authenticating reverse proxy for applications that nobody wants to change.
 ///
 /// Doorward terminates TLS in front of an application on loopback, checks who is asking, strips every header that a
-/// client might forge, and passes the request on with a signed user name.
+/// client might forge, and passes the request on with a signed user name. What is not let in explicitly stays out.
 #[derive(Debug, Parser)]
-#[command(name = "doorward", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "doorward", version, max_term_width = 100, propagate_version = true, after_long_help = help::DOORWARD)]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -41,28 +42,69 @@ pub struct ConfigPath {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Stand guard: serve until SIGTERM or SIGINT
+    ///
+    /// Opens the listeners, and lets through to the application whom the routes of the configuration let in. A configuration
+    /// with a mistake starts nothing.
+    #[command(after_long_help = help::RUN)]
     Run(run::Args),
     /// Report every mistake and weak choice in the configuration; exit 2 if it would not start
+    ///
+    /// Builds all that a start would build, files included, but opens no listener, touches no store and asks no other machine.
+    /// All problems are reported at once.
+    #[command(after_long_help = help::CHECK)]
     Check(check::Args),
     /// Show the whole thing at work: a legacy application behind Doorward, with commands to paste
+    ///
+    /// Makes certificates, a store, keys, a user and tokens in a temporary folder, starts a small application that believes
+    /// every header, and Doorward before it, and prints what to try. All of it is on loopback, and Ctrl-C leaves nothing behind.
+    #[command(after_long_help = help::DEMO)]
     Demo(demo::Args),
     /// Ask the admin listener whether Doorward is serving; exit 0 or 1
+    ///
+    /// Asks for /readyz at listen.admin of the configuration. For health checks of containers and of init systems.
+    #[command(after_long_help = help::HEALTH)]
     Health(health::Args),
     /// Make a development CA and a server certificate
+    ///
+    /// Writes ca.crt, ca.key, server.crt and server.key, the keys readable by their owner alone. Nothing that exists is
+    /// overwritten without --force, and the CA not even then: clients that trust it go on doing so. Not for production.
+    #[command(after_long_help = help::CERTS)]
     Certs(certs::Args),
     /// API keys in the store
+    ///
+    /// Keys sign requests and URLs (scheme fost). They are kept in the store that the configuration names under [store]; a
+    /// Doorward that serves follows each change within cache.max_age. A secret is shown once, when it is made.
+    #[command(after_long_help = help::KEY)]
     Key(key::Args),
     /// Users in the store
+    ///
+    /// Users come in by name and password (scheme basic); of the password only a hash is kept (Argon2id). They are kept in the
+    /// store that the configuration names under [store]; a Doorward that serves follows each change within cache.max_age.
+    #[command(after_long_help = help::USER)]
     User(user::Args),
     /// Bearer tokens in the store
+    ///
+    /// Opaque tokens for programs (scheme token); of each only a hash is kept, in the store that the configuration names under
+    /// [store]. A token is shown once, when it is issued.
+    #[command(after_long_help = help::TOKEN)]
     Token(token::Args),
     /// Sign a request as a client would
+    ///
+    /// Prints the headers that sign the request, a signed URL (--url), or a curl command (--curl). Nothing is sent.
+    #[command(after_long_help = help::SIGN)]
     Sign(sign::Args),
     /// Say whether the identity headers of a request, read from standard input, were signed by Doorward
+    ///
+    /// Checks the HMAC signature and the assertion with the keys under [identity] of the configuration, as an application
+    /// should, and says what of the request they do not cover.
+    #[command(after_long_help = help::VERIFY_IDENTITY)]
     VerifyIdentity(verify_identity::Args),
     /// Print the version
     Version,
     /// Print a completion script for a shell
+    ///
+    /// Where the script belongs depends on the shell and the system; the examples are the usual places.
+    #[command(after_long_help = help::COMPLETIONS)]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -96,4 +138,56 @@ pub fn dispatch(line: CommandLine) -> ExitCode {
         eprintln!("doorward: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_explains_each_subcommand_at_length() {
+        let mut line = CommandLine::command();
+        line.clone().debug_assert();
+        line.build();
+        for command in line.get_subcommands_mut().filter(|command| !["version", "help"].contains(&command.get_name())) {
+            let name = command.get_name().to_owned();
+            assert!(command.get_long_about().is_some(), "{name}");
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Examples:") && help.lines().all(|line| line.len() <= 100), "{name}");
+            assert!(name == "completions" || help.contains("Exit codes:"), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_forms_that_are_promised_are_accepted() {
+        for line in [
+            "run",
+            "run --config F",
+            "check --config F",
+            "demo",
+            "demo --dir D",
+            "health --config F",
+            "certs --out certs --name a.example --name 10.0.0.1 --force",
+            "key add NAME --user U --impersonate --path /a/** --path /b --json --config F",
+            "key list --config F",
+            "key revoke NAME --config F",
+            "key rotate NAME --config F",
+            "user add NAME --group a --group b --password-stdin --config F",
+            "user list --config F",
+            "user disable NAME --config F",
+            "user passwd NAME --config F",
+            "token issue --user U --scope a --scope b --ttl 1h --json --config F",
+            "token list --config F",
+            "token revoke ID --config F",
+            "sign --scheme fost --key K --secret-file F GET https://a/ --as U --data @F --curl",
+            "verify-identity --config F",
+            "version",
+            "completions bash",
+        ] {
+            let parsed = CommandLine::try_parse_from(std::iter::once("doorward").chain(line.split(' ')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
 }

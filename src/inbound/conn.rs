@@ -35,6 +35,8 @@ impl Peer {
 pub struct Conn {
     /// The other end.
     pub peer: Peer,
+    /// The peer's address, without the port, as headers say it: written once for all requests.
+    pub peer_text: Arc<str>,
     /// The port that it connected to; `None` for `unix:`.
     pub local_port: Option<u16>,
     /// Server name of the TLS handshake, lower case; `None` if the client sent none.
@@ -43,6 +45,15 @@ pub struct Conn {
     pub worker: usize,
     /// Alive as long as the connection, and as a tunnel that grew out of it: its place under the connection limit.
     pub open: Open,
+}
+
+impl Conn {
+    /// `local_port`: the port that the peer connected to. `sni`: the server name that it sent, lower case.
+    #[must_use]
+    pub fn new(peer: Peer, local_port: Option<u16>, sni: Option<Arc<str>>, worker: usize, open: Open) -> Self {
+        let peer_text = peer.ip().map_or_else(|| "unix".into(), |ip| ip.to_string().into());
+        Self { peer, peer_text, local_port, sni, worker, open }
+    }
 }
 
 /// Keeps a connection's place while any clone of it lives. What it keeps is its maker's business.

@@ -1,6 +1,6 @@
 //! Where a request ends, what it expects, and whether it wants to become a tunnel.
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 
 use super::Unclean;
@@ -46,19 +46,19 @@ pub(super) fn check_expectation(headers: &HeaderMap) -> Result<(), Unclean> {
 
 /// The key of a WebSocket handshake. Anything less than a whole one is no upgrade: `Upgrade` is then dropped like any hop-by-hop header.
 pub(super) fn wanted_upgrade(method: &Method, version: Version, headers: &HeaderMap, payload: &Payload) -> Option<HeaderValue> {
-    let one = |name: &str| {
+    let one = |name: HeaderName| {
         let mut values = headers.get_all(name).iter();
         values.next().filter(|_| values.next().is_none())
     };
-    let upgrade = one("upgrade")?;
-    let connection = one("connection")?.to_str().ok()?;
-    let key = one("sec-websocket-key")?;
+    let upgrade = one(header::UPGRADE)?;
+    let connection = one(header::CONNECTION)?.to_str().ok()?;
+    let key = one(header::SEC_WEBSOCKET_KEY)?;
     let whole = method == Method::GET
         && version == Version::HTTP_11
         && payload.is_empty()
         && upgrade.as_bytes().eq_ignore_ascii_case(b"websocket")
         && connection.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-        && one("sec-websocket-version")? == "13"
+        && one(header::SEC_WEBSOCKET_VERSION)? == "13"
         && key.len() == 24;
     whole.then(|| key.clone())
 }

@@ -11,7 +11,7 @@ mod host;
 mod names;
 mod target;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request};
 use hyper::body::Incoming;
@@ -134,7 +134,7 @@ impl Inbound {
         framing::check_framing(parts.version, headers)?;
         framing::check_expectation(headers)?;
         let host = Host::take(parts.version, &parts.uri, headers)?;
-        let target = parts.uri.path_and_query().cloned().ok_or(Unclean::Target("there is none"))?;
+        let target = target::take(&parts.uri)?;
         let decoded = target::decode_path(target.path())?;
         let decoded_path = (decoded != target.path()).then(|| decoded.into_owned());
         if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
@@ -227,7 +227,7 @@ impl Inbound {
     }
 
     /// The one value of a header; `Ok(None)` when it is absent, `Err` when there are several or it is not visible ASCII.
-    pub fn single(&self, name: &str) -> Result<Option<&str>, &'static str> {
+    pub fn single(&self, name: impl AsHeaderName) -> Result<Option<&str>, &'static str> {
         let mut values = self.headers.get_all(name).iter();
         match (values.next(), values.next()) {
             (None, _) => Ok(None),
@@ -238,7 +238,7 @@ impl Inbound {
 
     /// The value of the cookie `name`; an error when it is sent more than once or is not visible ASCII.
     pub fn cookie(&self, name: &str) -> Result<Option<&str>, &'static str> {
-        self.single("cookie")?.map_or(Ok(None), |line| cookies::find(line, name))
+        self.single(header::COOKIE)?.map_or(Ok(None), |line| cookies::find(line, name))
     }
 
     /// Whether it presents something that looks like a credential: `Authorization`, or `_k` and `_s` in the query.
@@ -286,10 +286,10 @@ pub fn sends_cookie(headers: &HeaderMap, name: &str) -> bool {
 /// Whether a person's browser asks for a page: `Accept` names HTML, and `Sec-Fetch-Mode`, where sent, says `navigate`.
 #[must_use]
 pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    let says = |name: &str, what: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(|value| value.contains(what));
+    let says = |name: HeaderName, what: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(|value| value.contains(what));
     (method == Method::GET || method == Method::HEAD)
-        && says("accept", "text/html") == Some(true)
-        && says("sec-fetch-mode", "navigate") != Some(false)
+        && says(header::ACCEPT, "text/html") == Some(true)
+        && says(HeaderName::from_static("sec-fetch-mode"), "navigate") != Some(false)
 }
 
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {

@@ -26,6 +26,10 @@ const HOP_BY_HOP: &[&str] = &[
     "early-data",
 ];
 
+/// Those of a response. Its length stays: whoever sends it on frames it anew.
+const RESPONSE_HOP_BY_HOP: &[&str] =
+    &["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te", "transfer-encoding", "upgrade"];
+
 /// What `Connection` may not take away: without these the request would be another one.
 const NOT_NOMINATED: &[HeaderName] = &[header::AUTHORIZATION, header::COOKIE, header::CONTENT_TYPE, header::CONTENT_ENCODING];
 
@@ -156,9 +160,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), Unclean> {
             headers.remove(name);
         }
     }
-    for name in HOP_BY_HOP {
-        headers.remove(*name);
-    }
+    remove_if(headers, |name| HOP_BY_HOP.contains(&name.as_str()));
     Ok(())
 }
 
@@ -174,13 +176,10 @@ pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
     for name in &listed {
         headers.remove(name);
     }
-    for name in
-        ["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te", "transfer-encoding", "upgrade"]
-    {
-        headers.remove(name);
-    }
+    remove_if(headers, |name| RESPONSE_HOP_BY_HOP.contains(&name.as_str()));
 }
 
+/// Looks at each header once: a message has fewer of them than there are names to look for.
 fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
     for name in names {

@@ -6,7 +6,16 @@
 
 use std::borrow::Cow;
 
+use http::Uri;
+use http::uri::PathAndQuery;
+
 use super::Unclean;
+
+/// Path and query as sent. HTTP/2 can say `?x` alone: it would be signed as that and forwarded as `/?x`.
+pub(super) fn take(uri: &Uri) -> Result<PathAndQuery, Unclean> {
+    let target = uri.path_and_query().ok_or(Unclean::Target("there is none"))?;
+    if target.as_str().starts_with('/') { Ok(target.clone()) } else { Err(Unclean::Target("it does not start with '/'")) }
+}
 
 /// Checks `path` as sent and returns it percent-decoded.
 pub(super) fn decode_path(path: &str) -> Result<Cow<'_, str>, Unclean> {
@@ -86,6 +95,19 @@ pub(super) fn hex(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_target_is_a_path_and_perhaps_a_query() {
+        let taken = |target: &str| {
+            let mut parts = http::uri::Parts::default();
+            (parts.scheme, parts.authority) = (Some(http::uri::Scheme::HTTPS), Some("a".parse().unwrap()));
+            parts.path_and_query = Some(target.parse().unwrap());
+            take(&Uri::from_parts(parts).unwrap()).is_ok()
+        };
+        assert!(taken("/") && taken("/?x") && taken("/a?b"));
+        assert!(!taken("?x") && !taken("*"));
+        assert!(take(&Uri::from_static("a:443")).is_err());
+    }
 
     #[test]
     fn a_path_with_one_meaning_is_decoded() {

@@ -1,6 +1,7 @@
 //! One connection to an upstream: TCP, TLS over TCP, or a Unix socket.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,6 +42,9 @@ impl Address {
     /// Reads `http://HOST[:PORT]`, `https://HOST[:PORT]` or `unix:/PATH`. `https` is verified against `ca_file` alone, or
     /// against the system's authorities; there is no way to switch that off.
     pub(super) fn parse(text: &str, ca_file: Option<&Path>) -> Result<Self, String> {
+        if ca_file.is_some() && !text.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
+            return Err("a ca_file is given, but nothing is verified without https".to_owned());
+        }
         if let Some(path) = text.strip_prefix("unix:") {
             if !path.starts_with('/') {
                 return Err("a Unix socket is named by its whole path".to_owned());
@@ -64,6 +68,17 @@ impl Address {
             other => return Err(format!("its scheme is {other}, not http, https or unix")),
         };
         Ok(Self { place, authority, display: text.trim_end_matches('/').to_owned() })
+    }
+
+    /// Whether identities and answers travel to another machine in the clear.
+    pub(super) fn is_exposed(&self) -> bool {
+        match &self.place {
+            Place::Tcp { host, .. } => {
+                let named_local = host == "localhost" || host.ends_with(".localhost");
+                !(named_local || host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback()))
+            }
+            Place::Tls { .. } | Place::Unix(_) => false,
+        }
     }
 
     /// Opens a connection. The caller sets the deadline.
@@ -167,6 +182,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn plain_http_to_another_machine_is_exposed() {
+        for (text, exposed) in [
+            ("http://127.0.0.1:8000", false),
+            ("http://127.8.0.1", false),
+            ("http://[::1]:8000", false),
+            ("http://localhost:8000", false),
+            ("unix:/run/app.sock", false),
+            ("http://10.0.0.7:8000", true),
+            ("http://app:8000", true),
+            ("http://localhost.example.com", true),
+            ("http://127.0.0.1.example.com", true),
+        ] {
+            assert_eq!(Address::parse(text, None).unwrap().is_exposed(), exposed, "{text}");
+        }
+    }
+
+    #[test]
     fn an_upstream_is_a_place_and_nothing_more() {
         for (text, authority) in
             [("http://127.0.0.1:8000", "127.0.0.1:8000"), ("http://app/", "app"), ("http://[::1]:80", "[::1]"), ("unix:/run/app.sock", "localhost")]
@@ -177,6 +209,9 @@ mod tests {
             ["", "app:8000", "http://", "http://a/x", "http://a?x", "http://u:p@a", "ftp://a", "unix:run/app.sock", "http://a#x", "http://a:99999"]
         {
             assert!(Address::parse(text, None).is_err(), "{text}");
+        }
+        for text in ["http://app", "unix:/run/app.sock"] {
+            assert!(Address::parse(text, Some(Path::new("ca.crt"))).is_err_and(|why| why.contains("ca_file")), "{text}");
         }
     }
 }

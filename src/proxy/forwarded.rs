@@ -1,11 +1,14 @@
 //! Strip first, stamp last: takes the credential away and writes what Doorward asserts of the request.
 
+use std::borrow::Cow;
+use std::net::IpAddr;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
 use crate::auth::{CredentialNames, Permit};
-use crate::inbound::{Conn, Inbound, Peer, sends_cookie};
+use crate::inbound::{Conn, Inbound, sends_cookie};
 use crate::types::unix_now;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -13,6 +16,8 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Everything that is asserted upstream.
 #[derive(Debug)]
@@ -73,25 +78,131 @@ impl Stamp {
     }
 }
 
-/// `X-Forwarded-*`, `Forwarded` (RFC 7239) and the request id. Only `X-Forwarded-For` of a trusted proxy is extended.
+/// `X-Forwarded-*`, `Forwarded` (RFC 7239), the request id and the trace. Only the addresses of a trusted proxy are extended;
+/// all else is replaced.
 fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
-    let peer = match &conn.peer {
-        Peer::Ip(address) => address.ip().to_canonical().to_string(),
-        Peer::Unix => "unix".to_owned(),
-    };
-    let node = if peer.contains(':') { format!("\"[{peer}]\"") } else { peer.clone() };
+    let peer = &*conn.peer_text;
     let host = inbound.host().raw.clone();
-    let forwarded = format!("for={node};host=\"{}\";proto=https", host.to_str().unwrap_or_default());
+    let earlier = inbound.forwarded_for().map(nodes).unwrap_or_default();
+    // Put together without format!, which costs more than all the rest here.
+    let (open, close) = if peer.contains(':') { ("\"[", "]\"") } else { ("", "") };
+    let forwarded = [&earlier, "for=", open, peer, close, ";host=\"", host.to_str().unwrap_or_default(), "\";proto=https"].concat();
     let port = inbound.host().port.or(conn.local_port).unwrap_or(443);
-    let chain = inbound.forwarded_for().map(|earlier| format!("{earlier}, {peer}")).unwrap_or(peer);
+    let chain = inbound.forwarded_for().map_or_else(|| peer.to_owned(), |earlier| [earlier, ", ", peer].concat());
     let headers = inbound.headers_mut();
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_FORWARDED_HOST, host);
     headers.insert(X_FORWARDED_PORT, HeaderValue::from(port));
+    trace(headers, request_id);
     // Addresses, a checked host and an id of our own: always valid. A value that were not is left out, never replaced by the client's.
     for (name, value) in [(X_FORWARDED_FOR, chain), (header::FORWARDED, forwarded), (X_REQUEST_ID, request_id.to_owned())] {
         if let Ok(value) = HeaderValue::try_from(value) {
             headers.insert(name, value);
         }
+    }
+}
+
+/// RFC 7239 section 6: an IPv6 address stands in brackets and quotes; what is no address is obfuscated by a proxy, or unknown.
+fn node(address: &str) -> Cow<'_, str> {
+    match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => Cow::Borrowed(address),
+        Ok(IpAddr::V6(ip)) => Cow::Owned(format!("\"[{ip}]\"")),
+        Err(_) if address == "unix" => Cow::Borrowed(address),
+        Err(_) => Cow::Borrowed("unknown"),
+    }
+}
+
+/// The addresses of an `X-Forwarded-For`, as elements of `Forwarded` that more may follow.
+fn nodes(chain: &str) -> String {
+    let mut text = String::new();
+    for address in chain.split(',') {
+        text.push_str("for=");
+        text.push_str(&node(address.trim()));
+        text.push_str(", ");
+    }
+    text
+}
+
+/// As many digits as the id of a trace has.
+const NOUGHT: &str = "00000000000000000000000000000000";
+
+/// W3C Trace Context: a trace that was begun is passed on as it is; else one begins here, unsampled, under the request's id.
+fn trace(headers: &mut HeaderMap, request_id: &str) {
+    let mut given = headers.get_all(TRACEPARENT).iter();
+    if given.next().is_some_and(|first| is_trace_parent(first.as_bytes())) && given.next().is_none() {
+        return;
+    }
+    headers.remove(TRACEPARENT);
+    headers.remove(TRACESTATE);
+    // Ids of requests have 24 digits, and more after four thousand million requests. The last 16 are the parent's.
+    let missing = NOUGHT.get(request_id.len()..).unwrap_or_default();
+    let parent = request_id.get(request_id.len().saturating_sub(16)..).unwrap_or_default();
+    let trace = ["00-", missing, request_id, "-", parent, "-00"].concat();
+    if is_trace_parent(trace.as_bytes())
+        && let Ok(trace) = HeaderValue::try_from(trace)
+    {
+        headers.insert(TRACEPARENT, trace);
+    }
+}
+
+/// `VERSION-TRACE-PARENT-FLAGS` in lower-case hex; neither id is nought, and version ff does not exist.
+fn is_trace_parent(value: &[u8]) -> bool {
+    let Some((known, rest)) = value.split_at_checked(55) else { return false };
+    let mut parts = known.split(|b| *b == b'-');
+    let lengths = [2, 32, 16, 2];
+    let sound = lengths
+        .iter()
+        .all(|length| parts.next().is_some_and(|part| part.len() == *length && part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))));
+    let nought = |part: Option<&[u8]>| part.is_none_or(|part| part.iter().all(|b| *b == b'0'));
+    let (trace, parent) = (known.get(3..35), known.get(36..52));
+    let longer = !rest.is_empty();
+    sound && !nought(trace) && !nought(parent) && !known.starts_with(b"ff") && (!longer || (rest.starts_with(b"-") && !known.starts_with(b"00")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn earlier_addresses_become_nodes_and_what_is_no_address_is_unknown() {
+        for (chain, wanted) in [
+            ("10.1.1.1", "for=10.1.1.1, "),
+            ("2001:db8::1 ,10.1.1.1", "for=\"[2001:db8::1]\", for=10.1.1.1, "),
+            ("evil;proto=http, \"", "for=unknown, for=unknown, "),
+            ("", "for=unknown, "),
+        ] {
+            assert_eq!(nodes(chain), wanted);
+        }
+    }
+
+    #[test]
+    fn a_trace_is_passed_on_or_begun() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let later = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-comes";
+        let made = "00-0000000075b939db7adabd290000000a-7adabd290000000a-00";
+        for (given, wanted) in [
+            (&[good][..], good),
+            (&[later], later),
+            (&[], made),
+            (&[good, good], made),
+            (&["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more"], made),
+            (&["00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01"], made),
+            (&["00-00000000000000000000000000000000-b7ad6b7169203331-01"], made),
+            (&["00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"], made),
+            (&["ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"], made),
+            (&["00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"], made),
+            (&[""], made),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
+            given.iter().for_each(|value| assert!(!headers.append(TRACEPARENT, HeaderValue::from_static(value)) || given.len() > 1));
+            trace(&mut headers, "75b939db7adabd290000000a");
+            let now: Vec<_> = headers.get_all(TRACEPARENT).iter().collect();
+            assert_eq!(now, [wanted], "{given:?}");
+            assert_eq!(headers.contains_key(TRACESTATE), wanted != made, "{given:?}");
+        }
+        let mut headers = HeaderMap::new();
+        trace(&mut headers, "75b939db7adabd291234567890");
+        assert_eq!(headers[TRACEPARENT], "00-00000075b939db7adabd291234567890-dabd291234567890-00", "ids grow after 2^32 requests");
     }
 }

@@ -72,10 +72,11 @@ impl Proxy {
     async fn serve(&self, conn: &Conn, request: Request<Incoming>, log: &mut AccessLog<'_>) -> Result<Response<ResponseBody>, Rejection> {
         let mut inbound = Inbound::clean(request, conn, &self.cleaning)?;
         log.cleaned(&mut inbound);
+        self.routes.direct(conn, &inbound)?;
         if let Some(own) = self.own_page(&inbound) {
             return own;
         }
-        let route = self.routes.find(conn, &inbound)?;
+        let route = self.routes.find(&inbound)?;
         log.routed(route);
         let identity = auth::authenticate(&route.access, conn, &mut inbound, log).await.map_err(|why| {
             let challenges = if let AuthError::Refused(refusal) = &why { auth::challenges(&route.access, refusal) } else { Vec::new() };
@@ -115,7 +116,8 @@ impl Proxy {
 /// Makes ids that no other request of this process, and hardly one of another, bears. They are not secret.
 #[derive(Debug)]
 pub struct RequestIds {
-    process: u64,
+    /// 16 hexadecimal digits.
+    process: String,
     next: AtomicU64,
 }
 
@@ -124,13 +126,13 @@ impl Default for RequestIds {
         let mut seed = [0; 8];
         // Without randomness ids of two processes may be alike; nothing is decided by them.
         let _ = aws_lc_rs::rand::fill(&mut seed);
-        Self { process: u64::from_ne_bytes(seed), next: AtomicU64::new(0) }
+        Self { process: format!("{:016x}", u64::from_ne_bytes(seed)), next: AtomicU64::new(0) }
     }
 }
 
 impl RequestIds {
     fn next(&self) -> String {
-        format!("{:016x}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
+        format!("{}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
@@ -156,7 +158,7 @@ impl<'a> AccessLog<'a> {
             },
             method: request.method().clone(),
             host: String::new(),
-            path: request.uri().path().to_owned(),
+            path: shown(request.uri().path()),
             route: None,
             scheme: None,
             user: None,
@@ -214,6 +216,17 @@ impl Witness for AccessLog<'_> {
     }
 }
 
+/// The longest path, in characters, that the log shows whole.
+const SHOWN_CHARS: usize = 2048;
+
+/// A path for the log. Lines wait in a queue of bounded length: none of them may be as long as a client likes.
+fn shown(path: &str) -> String {
+    match path.char_indices().nth(SHOWN_CHARS) {
+        Some((cut, _)) => format!("{}…", path.get(..cut).unwrap_or_default()),
+        None => path.to_owned(),
+    }
+}
+
 /// An error and what caused it, in one line for the operator.
 fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -241,5 +254,19 @@ impl Rejection {
             auth::Denied::Require(_) => Vec::new(),
         };
         Self::Denied(denied, challenges)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_shows_no_path_longer_than_2048_characters() {
+        let whole = "/".repeat(SHOWN_CHARS);
+        assert_eq!(shown(&whole), whole);
+        for more in ["/", "é", &"x".repeat(60_000)] {
+            assert_eq!(shown(&format!("{whole}{more}")), format!("{whole}…"));
+        }
     }
 }

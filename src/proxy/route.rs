@@ -12,7 +12,7 @@ use super::upstream::{self, Upstream};
 use crate::auth::{Access, Policy, RequireSettings, Scheme};
 use crate::inbound::{Conn, Inbound};
 use crate::telemetry::{RouteMetrics, Telemetry};
-use crate::types::{HostPattern, PathPattern, Report};
+use crate::types::{HostPattern, PathPattern, Report, some};
 
 /// `[[route]]`.
 #[derive(Debug, Deserialize)]
@@ -21,10 +21,10 @@ pub struct Settings {
     /// Exact, `/prefix/**`, or with `{name}` for one segment.
     pub path: PathPattern,
     /// Hosts; all without it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub hosts: Vec<HostPattern>,
     /// Methods; all without it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "some")]
     pub methods: Vec<String>,
     /// `public`: everybody, as nobody.
     pub access: Option<AccessSetting>,
@@ -108,8 +108,8 @@ impl RouteTable {
         (routes.len() == count).then_some(Self { routes, hosts })
     }
 
-    /// The route of a request. 421 when its host is not ours or not the one of the TLS handshake; 404 without a route.
-    pub fn find(&self, conn: &Conn, inbound: &Inbound) -> Result<&Route, Rejection> {
+    /// Whether the request's host is ours and the one of the TLS handshake: else 421.
+    pub fn direct(&self, conn: &Conn, inbound: &Inbound) -> Result<(), Rejection> {
         let host = inbound.host().name.as_str();
         if conn.sni.as_deref().is_some_and(|sni| sni != host) {
             return Err(Rejection::Misdirected("the host is not the one of the TLS handshake"));
@@ -117,7 +117,12 @@ impl RouteTable {
         if !self.hosts.is_empty() && !self.hosts.iter().any(|pattern| pattern.matches(host)) {
             return Err(Rejection::Misdirected("the host is not one of listen.hosts"));
         }
-        self.routes.iter().find(|route| route.matches(inbound, host)).ok_or(Rejection::NoRoute)
+        Ok(())
+    }
+
+    /// The route of a request. 404 without one.
+    pub fn find(&self, inbound: &Inbound) -> Result<&Route, Rejection> {
+        self.routes.iter().find(|route| route.matches(inbound)).ok_or(Rejection::NoRoute)
     }
 
     /// All upstreams, for upkeep.
@@ -137,6 +142,10 @@ impl Route {
         let public = settings.access.is_some();
         let policy = report.within("require", |report| Policy::build(settings.require, public, report));
         let methods = methods(&settings.methods, report);
+        if settings.upstream.is_none() && settings.ca_file.is_some() {
+            report.error("ca_file", "the route names no upstream of its own", "write upstream = \"https://…\" here, or ca_file in [upstream]");
+            return None;
+        }
         let key = match &settings.upstream {
             Some(url) => (url.clone(), settings.ca_file.clone()),
             None => (parts.upstream.url.clone(), parts.upstream.ca_file.clone()),
@@ -160,10 +169,10 @@ impl Route {
         })
     }
 
-    fn matches(&self, inbound: &Inbound, host: &str) -> bool {
+    fn matches(&self, inbound: &Inbound) -> bool {
         self.pattern.matches(inbound.rule_path())
             && (self.methods.is_empty() || self.methods.contains(inbound.method()))
-            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host)))
+            && (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(&inbound.host().name)))
     }
 }
 

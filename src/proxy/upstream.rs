@@ -104,6 +104,10 @@ impl Upstream {
             report.error("max_connections", "no connection could ever be opened", "write a number above 0, such as 512");
             return None;
         }
+        if address.is_exposed() {
+            let problem = "whoever is between Doorward and the application reads what passes, and can pose as Doorward";
+            report.warn("url", problem, "let the application listen on loopback or a Unix socket, or speak https:// with it");
+        }
         let own_host = HeaderValue::from_str(&address.authority).ok()?;
         Some(Self {
             pool: Arc::new(Pool::new(address, settings.connect_timeout.0, settings.max_connections, workers)),
@@ -130,6 +134,7 @@ impl Upstream {
         if let Some(wanted) = &wanted {
             upgrade::ask(wanted, &mut headers);
         }
+        let binds = negotiates(&headers, header::AUTHORIZATION);
         let mut request = Request::new(payload);
         *request.uri_mut() = Uri::from(target);
         *request.method_mut() = method;
@@ -140,7 +145,7 @@ impl Upstream {
             Some(failure) => Rejection::Payload(failure),
             None => Rejection::Upstream(error),
         })?;
-        self.answer(conn, lease, response, wanted, &permit).map_err(Rejection::Upstream)
+        self.answer(conn, lease, response, wanted, binds, &permit).map_err(Rejection::Upstream)
     }
 
     /// Sends on a kept connection; if that turns out to be closed before anything was sent, once more on a new one.
@@ -190,6 +195,7 @@ impl Upstream {
         lease: Lease,
         response: Response<Incoming>,
         wanted: Option<WantedUpgrade>,
+        binds: bool,
         permit: &Permit,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
         let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
@@ -200,10 +206,14 @@ impl Upstream {
             return upgrade::tunnel(conn, lease, response, wanted, self.idle_timeout, expires);
         }
         check_response_framing(response.headers())?;
-        let keeps_connection = !response.headers().contains_key("www-authenticate") || !negotiates(response.headers());
+        let keeps_connection = !binds && !negotiates(response.headers(), header::WWW_AUTHENTICATE);
         let (mut parts, body) = response.into_parts();
         strip_response_hop_by_hop(&mut parts.headers);
         strip_asserted(&mut parts.headers);
+        if parts.status == StatusCode::NO_CONTENT {
+            // RFC 9110 section 8.6; HTTP/2 clients take it for a broken stream.
+            parts.headers.remove(header::CONTENT_LENGTH);
+        }
         if refused_upgrade {
             parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -244,18 +254,26 @@ fn check_response_framing(headers: &HeaderMap) -> Result<(), UpstreamError> {
             return Err(UpstreamError::Invalid("it has both Transfer-Encoding and Content-Length"));
         }
     }
-    if headers.get_all(header::CONTENT_LENGTH).iter().nth(1).is_some() {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    // HTTP/1.1 clients get the value as the application wrote it: "5, 5", "05" and "+5" have more than one reading.
+    if lengths.next().is_some_and(|length| !is_canonical_length(length.as_bytes())) {
+        return Err(UpstreamError::Invalid("its Content-Length is not a plain number"));
+    }
+    if lengths.next().is_some() {
         return Err(UpstreamError::Invalid("it has more than one Content-Length"));
     }
     Ok(())
 }
 
-/// NTLM and Negotiate bind an identity to a connection: such a connection is never shared.
-fn negotiates(headers: &HeaderMap) -> bool {
-    headers.get_all(header::WWW_AUTHENTICATE).iter().any(|value| {
-        let value = value.as_bytes().to_ascii_lowercase();
-        value.starts_with(b"ntlm") || value.starts_with(b"negotiate")
-    })
+fn is_canonical_length(digits: &[u8]) -> bool {
+    digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || digits.first().is_some_and(|first| *first != b'0'))
+}
+
+/// NTLM and Negotiate bind an identity to a connection: one on which either was offered or used is never shared.
+fn negotiates(headers: &HeaderMap, name: HeaderName) -> bool {
+    let words = headers.get_all(name);
+    let mut words = words.iter().flat_map(|value| value.as_bytes().split(|b| *b == b',' || *b == b' '));
+    words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))
 }
 
 /// What is asserted to the application is not told to the client, should the application echo it.
@@ -272,5 +290,42 @@ fn clean_trailers(trailers: &mut HeaderMap) {
     strip_asserted(trailers);
     for name in [header::CONTENT_LENGTH, header::SET_COOKIE, header::WWW_AUTHENTICATE, header::LOCATION, header::CONTENT_TYPE, header::TRAILER] {
         trailers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_connection_that_ntlm_or_negotiate_may_bind_is_told_by_the_words_of_any_line() {
+        for value in ["NTLM", "negotiate", "Basic realm=\"x\", Negotiate", "Basic,NTLM TlRM", "Negotiate YII="] {
+            assert!(negotiates(&headers(&[("www-authenticate", value)]), header::WWW_AUTHENTICATE), "{value}");
+            assert!(negotiates(&headers(&[("authorization", value)]), header::AUTHORIZATION), "{value}");
+        }
+        for value in ["Basic realm=\"x\"", "Bearer negotiated", ""] {
+            assert!(!negotiates(&headers(&[("www-authenticate", value)]), header::WWW_AUTHENTICATE), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_answer_says_in_one_way_where_it_ends() {
+        for lines in [&[][..], &[("content-length", "0")], &[("content-length", "50")], &[("transfer-encoding", "Chunked")]] {
+            assert!(check_response_framing(&headers(lines)).is_ok(), "{lines:?}");
+        }
+        for length in ["", "5, 5", "05", "00", "+5", "-5", "0x5", "5 5", "5,", "5.0"] {
+            assert!(check_response_framing(&headers(&[("content-length", length)])).is_err(), "{length:?}");
+        }
+        let mut twice = headers(&[("content-length", "5")]);
+        twice.append(header::CONTENT_LENGTH, HeaderValue::from_static("5"));
+        assert!(check_response_framing(&twice).is_err());
+        assert!(check_response_framing(&headers(&[("content-length", "5"), ("transfer-encoding", "chunked")])).is_err());
+        for coding in ["gzip", "gzip, chunked", "chunked, chunked", "identity", ""] {
+            assert!(check_response_framing(&headers(&[("transfer-encoding", coding)])).is_err(), "{coding:?}");
+        }
     }
 }

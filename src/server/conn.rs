@@ -96,7 +96,7 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     let session = tls.get_ref().1;
     let sni = session.server_name().map(|name| name.to_ascii_lowercase().into());
     let http2 = session.alpn_protocol() == Some(b"h2");
-    let conn = Arc::new(Conn { peer, local_port, sni, worker, open });
+    let conn = Arc::new(Conn::new(peer, local_port, sni, worker, open));
     control.set_ready(http2);
     let ended = if http2 { http2_conn(tls, &conn, &control, &shared).await } else { http1_conn(tls, &conn, &control, &shared).await };
     match ended {

@@ -33,7 +33,7 @@ use crate::inbound::Conn;
 use crate::payload::ResponseBody;
 use crate::proxy::Proxy;
 use crate::telemetry::{Kind, Sample, Telemetry};
-use crate::types::{ByteSize, HostPattern, HumanDuration, Report};
+use crate::types::{ByteSize, HostPattern, HumanDuration, Report, some};
 
 pub use listen::Listeners;
 pub use place::Place;
@@ -51,8 +51,8 @@ pub struct ListenSettings {
     pub admin: Option<String>,
     /// What redirects say; else taken from the request's host.
     pub public_url: Option<String>,
-    /// Names that are answered; others get 421. Empty: all.
-    #[serde(default)]
+    /// Names that are answered; others get 421. All without it.
+    #[serde(default, deserialize_with = "some")]
     pub hosts: Vec<HostPattern>,
     /// Peers whose X-Forwarded-* and Forwarded are extended rather than replaced.
     #[serde(default)]

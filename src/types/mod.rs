@@ -12,6 +12,13 @@ pub use report::{Problem, Report, Severity};
 pub use secret::{Secret, SecretSource};
 pub use units::{ByteSize, HumanDuration};
 
+/// Reads a list that leaves the choice open where it is absent. Empty it would do the same, while its writer, or the
+/// template that made it, meant the opposite: so it is a mistake.
+pub fn some<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let list = <Vec<T> as serde::Deserialize>::deserialize(deserializer)?;
+    if list.is_empty() { Err(serde::de::Error::custom("the list is empty; leave the line out where all are meant")) } else { Ok(list) }
+}
+
 /// Seconds since the Unix epoch by this machine's clock; 0 if the clock stands before 1970.
 #[must_use]
 pub fn unix_now() -> i64 {

@@ -187,6 +187,21 @@ fn the_environment_is_read_where_the_text_asks_for_it() {
 }
 
 #[test]
+fn what_would_quietly_let_in_more_than_it_says_does_not_load() {
+    let route = |lines: &str| good().rest(&format!("[[route]]\npath = \"/x\"\naccess = \"public\"\n{lines}"));
+    for (setup, key) in [
+        (route("methods = []"), "route[1].methods"),
+        (route("hosts = []"), "route[1].hosts"),
+        (good().with("listen", "hosts = []"), "listen.hosts"),
+        (good().with("upstream", "ca_file = \"certs/ca.crt\""), "upstream.url"),
+        (route("ca_file = \"certs/ca.crt\""), "route[1].ca_file"),
+    ] {
+        let output = setup.cli(&["check"], "");
+        assert!(output.status.code() == Some(2) && said(&output).contains(&format!("error: {key}: ")), "{key}: {}", said(&output));
+    }
+}
+
+#[test]
 fn the_shipped_example_has_the_right_form() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let example = root.join("config.example.toml");

@@ -14,6 +14,7 @@
 
 mod support;
 
+mod answers;
 mod basic;
 mod certificates;
 mod cli;

@@ -50,6 +50,26 @@ async fn a_signed_url_in_the_clear_is_refused() {
 }
 
 #[tokio::test]
+async fn a_cookie_or_header_that_a_scheme_reads_is_a_credential_and_any_other_is_not() {
+    let world = World::with(|setup| {
+        let jar = "[auth.jar.jwt]\nissuer = \"https://id.example.com/\"\nsecret_file = \"jar.key\"\naudience = [\"a\"]\ncookie = \"session\"\nheader = \"X-Token\"";
+        setup.file("jar.key", "a secret of more than thirty-two bytes").rest(jar).route("/jar/**", &["jar"])
+    })
+    .await;
+    for (name, value, status) in [
+        ("Cookie", "a=b; session=x", 403),
+        ("X-Token", "x", 403),
+        ("X-FOST-User", "x", 403),
+        ("Cookie", "a=b; sessions=x", 308),
+        ("X-Other", "x", 308),
+    ] {
+        let answer = plain(&world, "GET", "/jar/x", &[(name, value)]).await;
+        assert_eq!(answer.status, status, "{name}: {value}");
+    }
+    assert_eq!(world.upstream.connections(), 0);
+}
+
+#[tokio::test]
 async fn nobody_is_sent_to_a_foreign_host() {
     let world = world().await;
     for (host, target) in [
