@@ -194,6 +194,10 @@ impl Settings {
 
     fn checked_audience(&self, report: &mut Report) -> Option<Vec<String>> {
         let listed = self.audience.clone().unwrap_or_default();
+        if listed.iter().any(String::is_empty) {
+            report.error("audience", "an audience is empty", "write the value of your tokens' aud");
+            return None;
+        }
         match (listed.is_empty(), self.audience_check) {
             (false, true) => return Some(listed),
             (true, true) => report.error(
