@@ -137,11 +137,11 @@ impl Settings {
     }
 
     /// The name under which facts are remembered. It holds every setting, so that nothing learned under other rules or
-    /// keys is found after a reload. Secrets print as `***`; what they verify is not remembered.
+    /// keys is found after a reload. Secrets print as `***`; a hash of theirs tells them apart.
     fn fact_scope(&self, name: &str, keys: &Keys) -> String {
-        let rules = format!("{name}\0{self:?}\0{}", keys.fingerprint());
+        let rules = Sha256::new().chain_update(format!("{name}\0{self:?}\0")).chain_update(keys.fingerprint());
         // Hashed once here, because it is hashed again with every token.
-        format!("jwt {}", URL_SAFE_NO_PAD.encode(Sha256::digest(rules)))
+        format!("jwt {}", URL_SAFE_NO_PAD.encode(rules.finalize()))
     }
 
     fn check_the_small_ones(&self, report: &mut Report) {
