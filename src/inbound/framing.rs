@@ -28,6 +28,7 @@ pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(),
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
             return Err(Unclean::Framing("Transfer-Encoding other than chunked"));
         }
+        // hyper 1.12 takes the length away itself, reads the chunks and closes afterwards. Should it ever stop doing so, this stands.
         if headers.contains_key(header::CONTENT_LENGTH) {
             return Err(Unclean::Framing("both Transfer-Encoding and Content-Length"));
         }

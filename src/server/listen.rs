@@ -94,7 +94,7 @@ pub struct Listeners {
 
 impl Listeners {
     /// Binds all. Reports every place that cannot be had, with its key (`listen.https[0]`), and returns `None` if there is
-    /// one. Logs each listener with its real address.
+    /// one.
     pub fn bind(settings: &ListenSettings, report: &mut Report) -> Option<Self> {
         let mut passed = ListenFd::from_env();
         let bound = report.within("listen", |report| {
@@ -115,12 +115,13 @@ impl Listeners {
                 redirect: redirect?,
             })
         })?;
-        for (listener, bound) in
-            bound.https.iter().map(|l| ("https", l)).chain(bound.http.iter().map(|l| ("http", l))).chain(bound.admin.iter().map(|l| ("admin", l)))
-        {
-            tracing::info!(listener, address = bound.address, "listening");
-        }
         Some(bound)
+    }
+
+    /// Which listener stands where: what port 0 became.
+    pub(super) fn places(&self) -> Vec<(&'static str, String)> {
+        let of = |name: &'static str, all: &[Listener]| all.iter().map(|listener| (name, listener.address.clone())).collect::<Vec<_>>();
+        [of("https", &self.https), of("http", &self.http), of("admin", self.admin.as_slice())].concat()
     }
 
     /// The real addresses of the TLS listeners: what port 0 became. `unix:` listeners have none.

@@ -33,6 +33,7 @@ pub(super) async fn serve<A: Answer>(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<DrainOutcome> {
+    let places = listeners.places();
     let Listeners { https, http, admin, redirect } = listeners;
     let ready = Arc::new(AtomicBool::new(false));
     let (phase, watching) = watch::channel(Phase::Serving);
@@ -64,6 +65,10 @@ pub(super) async fn serve<A: Answer>(
         accepting.spawn(accept(listener, plain_gate.permits(), watching.clone(), Phase::Draining, hand));
     }
     ready.store(true, Ordering::Release);
+    // Said last: whoever reads it finds everything ready.
+    for (listener, address) in places {
+        tracing::info!(listener, address, "listening");
+    }
 
     shutdown.await;
     ready.store(false, Ordering::Release);
