@@ -10,6 +10,7 @@ pub mod fost;
 mod jwt;
 mod policy;
 pub mod query_hmac;
+pub mod s3_v2;
 mod signing;
 mod token;
 mod uploads;
@@ -200,6 +201,8 @@ schemes! {
     fost::Fost = "fost",
     /// Requests that an API key signs in their query, as dj-api-auth does.
     query_hmac::QueryHmac = "query-hmac",
+    /// Requests and URLs signed as Amazon S3 once asked for, signature version 2.
+    s3_v2::S3V2 = "s3-v2",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
