@@ -1,14 +1,15 @@
 //! What the schemes with a shared key have in common: keys that may sign, with their HMAC states made ready, and the
 //! spelling of names and signatures.
 
+mod settings;
+mod spelling;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hmac::{KeyInit, Mac};
 use http::Method;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{AuthError, Refusal, valid_user_name};
@@ -16,13 +17,10 @@ use crate::payload::{Payload, PayloadError, Room};
 use crate::store::facts::Subject;
 use crate::store::keys::ApiKey;
 use crate::store::{Stores, Unavailable};
-use crate::types::{PathPattern, Report, Secret, SecretSource};
+use crate::types::Report;
 
-/// Secrets shorter than this many bytes can be guessed.
-const WEAK_SECRET: usize = 16;
-
-/// The longest key name, in bytes.
-const LONGEST_NAME: usize = 255;
+pub use self::settings::KeySettings;
+pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
 
 /// What may not be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,77 +34,6 @@ pub enum SignError {
     /// A URL without a host, or with parameters that are the signature's own.
     #[error("{0}")]
     Url(&'static str),
-}
-
-/// `[auth.NAME.KIND.keys.KEY]`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct KeySettings {
-    /// The shared secret, in place.
-    pub secret: Option<Secret>,
-    /// The shared secret, in a file.
-    pub secret_file: Option<PathBuf>,
-    /// The shared secret, in the environment.
-    pub secret_env: Option<String>,
-    /// A second secret that is accepted while keys are being changed, in place.
-    pub next_secret: Option<Secret>,
-    /// The second secret, in a file.
-    pub next_secret_file: Option<PathBuf>,
-    /// The second secret, in the environment.
-    pub next_secret_env: Option<String>,
-    /// Whom the key stands for; the key's own name without it.
-    pub user: Option<String>,
-    /// Whether it may act for other users.
-    pub impersonate: bool,
-    /// Which paths it may call; all without it.
-    pub paths: Option<Vec<PathPattern>>,
-}
-
-impl KeySettings {
-    fn build(self, name: &str, manner: Manner, report: &mut Report) -> Option<ApiKey> {
-        let secret = SecretSource { key: "secret", inline: self.secret.as_ref(), file: self.secret_file.as_ref(), env: self.secret_env.as_deref() };
-        let next = SecretSource {
-            key: "next_secret",
-            inline: self.next_secret.as_ref(),
-            file: self.next_secret_file.as_ref(),
-            env: self.next_secret_env.as_deref(),
-        };
-        let loaded = secret.load(report);
-        let next = if next.is_absent() { Some(None) } else { next.load(report).map(Some) };
-        for (key, secret) in [("secret", loaded.as_ref()), ("next_secret", next.as_ref().and_then(Option::as_ref))] {
-            if secret.is_some_and(|secret| secret.len() < WEAK_SECRET) {
-                report.warn(key, "the secret is shorter than 16 bytes", "use the output of: openssl rand -base64 32");
-            }
-        }
-        let named = name_is_sound(name, self.user.as_deref(), manner, report);
-        if self.impersonate && !manner.names_users {
-            report.error("impersonate", "a request of this scheme cannot name another user", "leave it out");
-            return None;
-        }
-        let paths = match self.paths {
-            Some(paths) if paths.is_empty() => {
-                report.error("paths", "the key may call no path at all", "list path patterns, or leave `paths` out to allow all");
-                return None;
-            }
-            Some(paths) => paths,
-            None => Vec::new(),
-        };
-        let (secret, next_secret) = (loaded?, next?);
-        named.then(|| ApiKey { name: name.to_owned(), secret, next_secret, user: self.user, impersonate: self.impersonate, paths })
-    }
-}
-
-fn name_is_sound(name: &str, user: Option<&str>, manner: Manner, report: &mut Report) -> bool {
-    let can_be_sent = !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control);
-    let sound = can_be_sent && (user.is_some() || valid_user_name(&format!("{}{name}", manner.prefix)));
-    if !sound {
-        report.error("", "the key's name cannot be told to an application", "use letters, digits, '-', '_' and '.', or give the key a `user`");
-    }
-    if user.is_some_and(|user| !valid_user_name(user)) {
-        report.error("user", "the user's name is empty, too long, or holds a character that does not show", "write a plain name");
-        return false;
-    }
-    sound
 }
 
 /// How a scheme names the holders of keys.
@@ -259,57 +186,6 @@ pub(super) fn verified<'a, M: Mac + KeyInit + Clone>(
         (Some(_), false) => Err(Refusal::Wrong("the signature does not match")),
         (None, _) => Err(Refusal::Wrong("no such key")),
     }
-}
-
-/// The name of a key as clients send it, percent-decoded. Decoded once, and strictly.
-pub(super) fn name(sent: &str) -> Result<String, Refusal> {
-    match unescape(sent.as_bytes()).and_then(|bytes| String::from_utf8(bytes).ok()) {
-        Some(name) if can_be_a_name(&name) => Ok(name),
-        Some(_) | None => Err(Refusal::Malformed("the key's name")),
-    }
-}
-
-/// Whether a key could be called so.
-pub(super) fn can_be_a_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control)
-}
-
-/// The `N` bytes of a signature; base64 with its padding and without stray bits, so that one MAC has one spelling.
-pub(super) fn tag<const N: usize>(text: &str) -> Option<[u8; N]> {
-    use base64::Engine as _;
-    // Longer than any signature: nobody makes us decode more.
-    let decoded = (text.len() <= 64).then(|| base64::engine::general_purpose::STANDARD.decode(text).ok())?;
-    decoded?.try_into().ok()
-}
-
-/// Percent-decoded, once; `None` if a `%` is not followed by two hexadecimal digits.
-pub(super) fn unescape(text: &[u8]) -> Option<Vec<u8>> {
-    unescape_unless(text, |_| false)
-}
-
-/// As [`unescape`]; `None` also if an escape stands for a byte that is forbidden.
-pub(super) fn unescape_unless(text: &[u8], forbidden: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if *byte != b'%' {
-            decoded.push(*byte);
-            continue;
-        }
-        let [high, low, after @ ..] = rest else { return None };
-        let escaped = hex(*high)? << 4 | hex(*low)?;
-        if forbidden(escaped) {
-            return None;
-        }
-        decoded.push(escaped);
-        rest = after;
-    }
-    Some(decoded)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 /// Whether a signature under this method is good for one use where timestamps count whole seconds: GET, HEAD and OPTIONS
