@@ -60,17 +60,23 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let parts = Parts { schemes: &schemes, upstream: &config.upstream, workers, telemetry };
     let routes = RouteTable::build(config.route, config.listen.hosts, &parts, report);
     let (certificates, identity, routes) = (certificates?, identity?, routes?);
+    let credentials = credentials(&schemes);
+    let reserved = ReservedNames::new(identity.reserved(), &credentials.headers);
+    for name in credentials.headers.iter().filter(|name| reserved.holds(name)) {
+        let problem = format!("a scheme reads the header {name}, which is taken off every request before any scheme sees it");
+        report.error("auth", &problem, "let the scheme read another header");
+    }
     if report.has_errors() {
         return None;
     }
     let max_body = config.limits.max_body.0;
     let cleaning = Cleaning {
-        reserved: ReservedNames::new(identity.reserved()),
+        reserved,
         max_headers: config.limits.max_headers,
         payload: PayloadLimits { max_bytes: if max_body == 0 { u64::MAX } else { max_body }, timeout: config.limits.body_timeout.0 },
         trusted_proxies: config.listen.trusted_proxies,
     };
-    let stamp = Stamp::new(identity, credentials(&schemes));
+    let stamp = Stamp::new(identity, credentials);
     let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
     Some(Built { proxy, certificates })
 }

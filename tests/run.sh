@@ -64,7 +64,7 @@ else
 fi
 
 section "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --document-private-items
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked
 
 if [ -f fuzz/Cargo.toml ]; then
     section "fuzz targets compile"

@@ -35,7 +35,7 @@ pub(crate) fn conn() -> Conn {
 pub(crate) fn clean(request: Request<Incoming>) -> Result<Inbound, Unclean> {
     static CLEANING: OnceLock<Cleaning> = OnceLock::new();
     let cleaning = CLEANING.get_or_init(|| Cleaning {
-        reserved: ReservedNames::new([HeaderName::from_static("x-also-ours")]),
+        reserved: ReservedNames::new([HeaderName::from_static("x-also-ours")], &[]),
         max_headers: 100,
         payload: PayloadLimits { max_bytes: MAX_BODY, timeout: Duration::ZERO },
         trusted_proxies: Vec::new(),

@@ -1,5 +1,6 @@
 //! One file a subcommand.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -125,19 +126,25 @@ pub fn dispatch(line: CommandLine) -> ExitCode {
         Command::Token(args) => token::run(args),
         Command::Sign(args) => sign::run(args),
         Command::VerifyIdentity(args) => verify_identity::run(args),
-        Command::Version => {
-            println!("doorward {}", env!("CARGO_PKG_VERSION"));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Version => say(format!("doorward {}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut <CommandLine as clap::CommandFactory>::command(), "doorward", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut <CommandLine as clap::CommandFactory>::command(), "doorward", &mut script);
+            say(&script)
         }
     };
     done.unwrap_or_else(|error: anyhow::Error| {
         eprintln!("doorward: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Prints. Whoever reads may have stopped reading, as `head` does: that is no failure.
+fn say(text: &[u8]) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 #[cfg(test)]

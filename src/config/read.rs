@@ -109,7 +109,7 @@ fn explain(message: &str) -> (String, String) {
         .iter()
         .map(|known| (strsim::damerau_levenshtein(unknown, known), known))
         .min()
-        .filter(|(distance, known)| *distance <= 3.min(known.len() / 2 + 1));
+        .filter(|(distance, known)| *distance <= 3.min(known.len() / 3));
     let remedy = match nearest {
         Some((_, nearest)) => format!("did you mean {nearest}?"),
         None if known.is_empty() => "remove it".to_owned(),

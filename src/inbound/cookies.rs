@@ -25,7 +25,8 @@ pub(super) fn find<'l>(line: &'l str, name: &str) -> Result<Option<&'l str>, &'s
 }
 
 /// Whether a cookie `name` is sent at all.
-pub(super) fn holds(headers: &HeaderMap, name: &str) -> bool {
+#[must_use]
+pub fn holds(headers: &HeaderMap, name: &str) -> bool {
     let is_it = |pair: &[u8]| pair.trim_ascii().split(|b| *b == b'=').next() == Some(name.as_bytes());
     headers.get_all(header::COOKIE).iter().any(|line| line.as_bytes().split(|b| *b == b';').any(is_it))
 }

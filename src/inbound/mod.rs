@@ -10,6 +10,7 @@ mod framing;
 mod host;
 mod names;
 mod target;
+mod told;
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -19,7 +20,10 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::payload::{Payload, PayloadError, PayloadLimits};
 
+use told::Told;
+
 pub use conn::{Conn, Open, Peer};
+pub use cookies::holds as sends_cookie;
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
 pub use target::path_is_clear;
@@ -117,7 +121,7 @@ pub struct Inbound {
     headers: HeaderMap,
     payload: Payload,
     upgrade: Option<WantedUpgrade>,
-    forwarded_for: Option<String>,
+    told: Told,
 }
 
 impl Inbound {
@@ -144,8 +148,7 @@ impl Inbound {
         let upgrade =
             framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
         names::strip_hop_by_hop(headers)?;
-        let forwarded_for =
-            conn.peer.ip().filter(|ip| cleaning.trusted_proxies.iter().any(|net| net.contains(ip))).and_then(|_| joined(headers, "x-forwarded-for"));
+        let told = Told::read(conn, headers, &cleaning.trusted_proxies);
         cleaning.reserved.strip(headers);
         cookies::join(headers)?;
         Ok(Self {
@@ -156,7 +159,7 @@ impl Inbound {
             headers: parts.headers,
             payload,
             upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
-            forwarded_for,
+            told,
         })
     }
 
@@ -217,7 +220,13 @@ impl Inbound {
     /// `X-Forwarded-For` as a trusted proxy sent it; `None` from anybody else.
     #[must_use]
     pub fn forwarded_for(&self) -> Option<&str> {
-        self.forwarded_for.as_deref()
+        self.told.forwarded_for.as_deref()
+    }
+
+    /// The request's id as a trusted proxy gave it; `None` from anybody else.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.told.request_id.as_deref()
     }
 
     /// Whether a WebSocket is asked for.
@@ -277,12 +286,6 @@ impl Inbound {
     }
 }
 
-/// Whether the cookie `name` is among these headers.
-#[must_use]
-pub fn sends_cookie(headers: &HeaderMap, name: &str) -> bool {
-    cookies::holds(headers, name)
-}
-
 /// Whether a person's browser asks for a page: `Accept` names HTML, and `Sec-Fetch-Mode`, where sent, says `navigate`.
 #[must_use]
 pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
@@ -290,9 +293,4 @@ pub fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     (method == Method::GET || method == Method::HEAD)
         && says(header::ACCEPT, "text/html") == Some(true)
         && says(HeaderName::from_static("sec-fetch-mode"), "navigate") != Some(false)
-}
-
-fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
-    let values: Option<Vec<&str>> = headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
-    values.filter(|values| !values.is_empty()).map(|values| values.join(", "))
 }

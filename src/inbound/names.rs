@@ -88,9 +88,10 @@ pub struct ReservedNames {
 }
 
 impl ReservedNames {
-    /// Those that are always reserved, and `more`.
+    /// Those that are always reserved, and `more`. `credentials`: headers that carry credentials; they may be sent, but under
+    /// no other spelling, which would outlive their removal.
     #[must_use]
-    pub fn new(more: impl IntoIterator<Item = HeaderName>) -> Self {
+    pub fn new(more: impl IntoIterator<Item = HeaderName>, credentials: &[HeaderName]) -> Self {
         let mut exact: HashSet<Box<str>> = ALWAYS_RESERVED.iter().map(|name| fold(name).into()).collect();
         exact.extend(more.into_iter().map(|name| Box::from(fold(name.as_str()))));
         // Names with a meaning of their own here: they may be sent, but not under an alias that an application folds into them.
@@ -114,7 +115,9 @@ impl ReservedNames {
             "proxy-authorization",
             "www-authenticate",
         ];
-        let aliases = HOP_BY_HOP.iter().chain(&standing).filter(|name| name.contains('-')).map(|name| fold(name).into()).collect();
+        let credentials = credentials.iter().map(HeaderName::as_str);
+        let aliases =
+            HOP_BY_HOP.iter().chain(&standing).copied().chain(credentials).filter(|name| name.contains('-')).map(|name| fold(name).into()).collect();
         Self { exact, aliases }
     }
 
@@ -209,7 +212,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn reserved() -> ReservedNames {
-        ReservedNames::new([HeaderName::from_static("x-remote-user"), HeaderName::from_static("x-forwarded-user")])
+        ReservedNames::new(
+            [HeaderName::from_static("x-remote-user"), HeaderName::from_static("x-forwarded-user")],
+            &[HeaderName::from_static("x-tok")],
+        )
     }
 
     #[test]
@@ -257,9 +263,16 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_carries_a_credential_has_one_spelling() {
+        for (name, held) in [("x-tok", false), ("x_tok", true), ("x.tok", true), ("x-toke", false)] {
+            assert_eq!(reserved().holds(&HeaderName::from_static(name)), held, "{name}");
+        }
+    }
+
+    #[test]
     fn a_name_longer_than_the_buffer_is_judged_alike() {
         let long = format!("x-{}", "a".repeat(80));
-        let reserved = ReservedNames::new([HeaderName::from_bytes(long.as_bytes()).unwrap()]);
+        let reserved = ReservedNames::new([HeaderName::from_bytes(long.as_bytes()).unwrap()], &[]);
         assert!(reserved.holds(&HeaderName::from_bytes(long.replace('-', "_").as_bytes()).unwrap()));
     }
 

@@ -43,7 +43,7 @@ pub(super) fn decode_path(path: &str) -> Result<Cow<'_, str>, Unclean> {
     Ok(decoded)
 }
 
-/// Whether `path` has one meaning only, as [`decode_path`] judges it.
+/// Whether `path` has one meaning only, as `decode_path` judges it.
 #[must_use]
 pub fn path_is_clear(path: &str) -> bool {
     decode_path(path).is_ok()

@@ -1,13 +1,14 @@
 //! Bodies. A body that a signature covers is read once, under a limit: the bytes verified are the bytes forwarded.
 //! What it never does: buffer a body that nobody asked to verify, or pass a request's trailers on.
 
+mod progress;
 mod response;
 mod room;
 mod spool;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+pub use progress::Progress;
 pub use response::{Finished, ResponseBody};
 pub use room::Room;
 use spool::Spool;
@@ -39,51 +41,6 @@ pub enum PayloadError {
     /// The temporary file failed, or too much is held already: 503.
     #[error("the body could not be spooled: {0}")]
     Spool(#[source] std::io::Error),
-}
-
-/// What others may know of a body while it is on its way.
-#[derive(Debug, Default)]
-pub struct Progress {
-    received: AtomicU64,
-    ended: AtomicBool,
-    too_large: AtomicBool,
-    timed_out: AtomicBool,
-    broken: AtomicBool,
-}
-
-impl Progress {
-    /// Bytes received from the client so far.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
-    }
-
-    /// Whether the whole body has been handed on.
-    #[must_use]
-    pub fn ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
-    }
-
-    /// Why the body failed, if it did: the upstream's error is then only a consequence.
-    #[must_use]
-    pub fn failure(&self, limit: u64) -> Option<PayloadError> {
-        if self.too_large.load(Ordering::Relaxed) {
-            return Some(PayloadError::TooLarge(limit));
-        }
-        if self.timed_out.load(Ordering::Relaxed) {
-            return Some(PayloadError::TimedOut);
-        }
-        self.broken.load(Ordering::Relaxed).then(|| PayloadError::Broken("the client's connection broke".into()))
-    }
-
-    fn note(&self, error: &PayloadError) {
-        match error {
-            PayloadError::TooLarge(_) => &self.too_large,
-            PayloadError::TimedOut => &self.timed_out,
-            PayloadError::Broken(_) | PayloadError::Spool(_) => &self.broken,
-        }
-        .store(true, Ordering::Relaxed);
-    }
 }
 
 /// How much of a body is taken, and how slowly it may come.
@@ -182,10 +139,16 @@ impl Payload {
         loop {
             let outcome = match body.frame_poll(cx) {
                 Poll::Pending => match self.window.poll_expired(cx, self.limits.timeout) {
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        self.progress.awaited.store(true, Ordering::Relaxed);
+                        return Poll::Pending;
+                    }
                     Poll::Ready(()) => Err(PayloadError::TimedOut),
                 },
-                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Ready(None) => {
+                    self.progress.awaited.store(false, Ordering::Relaxed);
+                    return Poll::Ready(None);
+                }
                 Poll::Ready(Some(Err(error))) => Err(PayloadError::Broken(Box::new(error))),
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     // Trailers of a request are dropped: no rule has seen them, and an application may fold them into headers.
@@ -197,6 +160,7 @@ impl Payload {
                     }
                 },
             };
+            self.progress.awaited.store(false, Ordering::Relaxed);
             if let Err(error) = &outcome {
                 self.progress.note(error);
             }

@@ -176,6 +176,9 @@ impl<'a> AccessLog<'a> {
 
     fn cleaned(&mut self, inbound: &mut Inbound) {
         self.entry.host.clone_from(&inbound.host().name);
+        if let Some(id) = inbound.request_id() {
+            id.clone_into(&mut self.entry.request_id);
+        }
         self.progress = Some(inbound.payload().progress());
     }
 

@@ -65,6 +65,7 @@ impl Rejection {
             Self::NoRoute => (StatusCode::NOT_FOUND, "not_found"),
             Self::ReadOnly => (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Unauthenticated(AuthError::Refused(crate::auth::Refusal::Missing), _) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+            Self::Unauthenticated(AuthError::Refused(crate::auth::Refusal::Unclaimed), _) => (StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::Unauthenticated(AuthError::Refused(_), _) => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
             Self::Unauthenticated(AuthError::RefusedAs(_, ErrorForm::Forbidden(_)), _) => (StatusCode::FORBIDDEN, "invalid_credentials"),
             Self::Unauthenticated(AuthError::Unavailable(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
@@ -201,7 +202,7 @@ fn json(code: &str, sentence: &str, manner: &Manner<'_>) -> String {
     serde_json::json!({ "error": code, "error_description": sentence, "request_id": manner.request_id }).to_string()
 }
 
-/// Fixed texts and an id of our own making: there is nothing to escape.
+/// Fixed texts, and an id of our own making or one plain word: there is nothing to escape.
 fn page_text(status: StatusCode, sentence: &str, manner: &Manner<'_>) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\

@@ -178,9 +178,10 @@ impl Upstream {
                     return Err((UpstreamError::Broken(error.into_error()), unsent));
                 }
                 Err(_) => {
-                    // A long upload is not a slow answer: the time runs anew while the body moves.
+                    // A long upload is not a slow answer: the time runs anew while the body moves, and while it is the client's turn
+                    // (a client that sends nothing has a limit of its own).
                     let now = (progress.received(), progress.ended());
-                    if now == seen {
+                    if now == seen && !progress.awaits_client() {
                         return Err((UpstreamError::TimedOut(self.response_timeout), None));
                     }
                     seen = now;

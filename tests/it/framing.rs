@@ -133,7 +133,7 @@ async fn a_length_beside_chunks_smuggles_nothing() {
     for (lines, body) in [
         ("Content-Length: 6\r\nTransfer-Encoding: chunked", "0\r\n\r\nX"),
         ("Transfer-Encoding: chunked\r\nContent-Length: 5", "0\r\n\r\n"),
-        ("Content-Length: 4\r\nTransfer-Encoding: chunked", "5c\r\nGPOST / HTTP/1.1\r\n\r\n0\r\n\r\n"),
+        ("Content-Length: 4\r\nTransfer-Encoding: chunked", "12\r\nGPOST / HTTP/1.1\r\n\r\n0\r\n\r\n"),
         ("Content-Length: 0\r\nTransfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n"),
     ] {
         let head = format!("POST /public/x HTTP/1.1\r\nHost: app.example.com\r\n{lines}\r\n\r\n{body}{SMUGGLED}");

@@ -4,17 +4,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jsonwebtoken::DecodingKey;
+use sha2::{Digest, Sha256};
 
 use super::compact::Compact;
 use super::header::Header;
 use crate::auth::{AuthError, Refusal};
 use crate::store::jwks::{KeySet, Keyring, PublicKey};
+use crate::types::Secret;
 
 /// One source of keys. A scheme has one kind alone, so that no key of one kind is ever taken for one of another.
 #[derive(Debug)]
 pub(super) enum Keys {
-    /// A shared secret, for HS*.
-    Secret(DecodingKey),
+    /// A shared secret, for HS*, and what tells it apart from others without telling what it is.
+    Secret { key: DecodingKey, mark: [u8; 32] },
     /// One public key, and the file that it was read from.
     Pinned { key: PublicKey, pem: Vec<u8> },
     /// Those that an issuer publishes.
@@ -25,27 +27,26 @@ const WRONG: Refusal = Refusal::Wrong("the token's signature is not by a key of 
 const UNKNOWN: Refusal = Refusal::Wrong("unknown key");
 
 impl Keys {
-    /// Whether what they verify is worth remembering. An HMAC costs less than to look the token up.
-    pub fn worth_remembering(&self) -> bool {
-        match self {
-            Self::Secret(_) => false,
-            Self::Pinned { .. } | Self::Set(_) => true,
-        }
+    /// A shared secret.
+    pub fn secret(secret: &Secret) -> Self {
+        let mark = Sha256::new().chain_update(b"doorward jwt secret\0").chain_update(secret.expose()).finalize();
+        Self::Secret { key: DecodingKey::from_secret(secret.expose()), mark: Sha256::digest(mark).into() }
     }
 
     /// Tells keys apart that stand in the configuration under one name. Nothing secret.
-    pub fn fingerprint(&self) -> String {
+    pub fn fingerprint(&self) -> &[u8] {
         match self {
-            Self::Pinned { pem, .. } => String::from_utf8_lossy(pem).into_owned(),
-            // What a secret verifies is not remembered; a set's source is among the settings.
-            Self::Secret(_) | Self::Set(_) => String::new(),
+            Self::Pinned { pem, .. } => pem,
+            Self::Secret { mark, .. } => mark,
+            // A set's source is among the settings.
+            Self::Set(_) => &[],
         }
     }
 
     /// Verifies the signature of `token`, whose header is `header`. Waits only for an issuer's keys.
     pub async fn verify(&self, token: &Compact<'_>, header: &Header) -> Result<(), AuthError> {
         match self {
-            Self::Secret(key) => {
+            Self::Secret { key, .. } => {
                 // The header's algorithm is one of the configured ones, which are HMACs alone: see `settings.rs`.
                 let verified = jsonwebtoken::crypto::verify(token.signature, token.signed.as_bytes(), key, header.algorithm);
                 if verified.unwrap_or(false) { Ok(()) } else { Err(WRONG.into()) }

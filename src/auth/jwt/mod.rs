@@ -70,15 +70,11 @@ impl Jwt {
             }
             Recall::New(key) => key,
         };
-        if key.is_some() {
-            stores.metrics.jwt.miss();
-        }
+        stores.metrics.jwt.miss();
         // Copied, so that nothing is borrowed from the request while an issuer is asked.
         let token = token.to_owned();
         let subject = Arc::new(self.verifier.verify(&token).await?);
-        if let Some(key) = key {
-            stores.facts.insert(key, Arc::clone(&subject), deadline(&subject, now, stores.cache.max_age.0), token.len());
-        }
+        stores.facts.insert(key, Arc::clone(&subject), deadline(&subject, now, stores.cache.max_age.0), token.len());
         Ok(Some(self.identity(subject)))
     }
 

@@ -137,11 +137,11 @@ impl Settings {
     }
 
     /// The name under which facts are remembered. It holds every setting, so that nothing learned under other rules or
-    /// keys is found after a reload. Secrets print as `***`; what they verify is not remembered.
+    /// keys is found after a reload. Secrets print as `***`; a hash of theirs tells them apart.
     fn fact_scope(&self, name: &str, keys: &Keys) -> String {
-        let rules = format!("{name}\0{self:?}\0{}", keys.fingerprint());
+        let rules = Sha256::new().chain_update(format!("{name}\0{self:?}\0")).chain_update(keys.fingerprint());
         // Hashed once here, because it is hashed again with every token.
-        format!("jwt {}", URL_SAFE_NO_PAD.encode(Sha256::digest(rules)))
+        format!("jwt {}", URL_SAFE_NO_PAD.encode(rules.finalize()))
     }
 
     fn check_the_small_ones(&self, report: &mut Report) {
@@ -194,6 +194,10 @@ impl Settings {
 
     fn checked_audience(&self, report: &mut Report) -> Option<Vec<String>> {
         let listed = self.audience.clone().unwrap_or_default();
+        if listed.iter().any(String::is_empty) {
+            report.error("audience", "an audience is empty", "write the value of your tokens' aud");
+            return None;
+        }
         match (listed.is_empty(), self.audience_check) {
             (false, true) => return Some(listed),
             (true, true) => report.error(

@@ -1,6 +1,6 @@
 //! Where a scheme's keys come from: exactly one place, said in its settings.
 
-use jsonwebtoken::{Algorithm, DecodingKey};
+use jsonwebtoken::Algorithm;
 
 use super::keys::Keys;
 use super::settings::Settings;
@@ -83,7 +83,7 @@ impl Settings {
                 "use the output of: openssl rand -base64 64",
             );
         }
-        Some(Keys::Secret(DecodingKey::from_secret(secret.expose())))
+        Some(Keys::secret(&secret))
     }
 }
 

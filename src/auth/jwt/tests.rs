@@ -279,7 +279,7 @@ async fn a_verified_token_is_known_until_it_expires_and_judged_on_every_hit() {
     let signer = Signer::p256();
     let (verifier, facts, now) = (pinned(&signer, ""), Facts::new(10), unix_now());
     let token = es256(&signer, &json!({"alg": "ES256"}), &with(claims(), "exp", now + 30));
-    let Recall::New(Some(key)) = verifier.recall(&token, &facts, now).unwrap() else { panic!("known") };
+    let Recall::New(key) = verifier.recall(&token, &facts, now).unwrap() else { panic!("known") };
     let subject = Arc::new(verifier.verify(&token).await.unwrap());
     assert_eq!(deadline(&subject, now, std::time::Duration::from_secs(60)), now + 30);
     assert_eq!(deadline(&subject, now, std::time::Duration::from_secs(5)), now + 5);
@@ -292,7 +292,11 @@ async fn a_verified_token_is_known_until_it_expires_and_judged_on_every_hit() {
     }
     assert!(matches!(pinned(&Signer::p256(), "").recall(&token, &facts, now), Ok(Recall::New(_))), "learned by another key");
     let shared_token = hmac(SECRET.as_bytes(), Algorithm::HS256, r#"{"alg":"HS256"}"#, &claims().to_string());
-    assert!(matches!(shared().recall(&shared_token, &facts, now), Ok(Recall::New(None))), "verifying an HMAC is cheaper than to look it up");
+    let Recall::New(key) = shared().recall(&shared_token, &facts, now).unwrap() else { panic!("known") };
+    facts.insert(key, Arc::new(shared().verify(&shared_token).await.unwrap()), now + 60, shared_token.len());
+    assert!(matches!(shared().recall(&shared_token, &facts, now), Ok(Recall::Known(_))), "the same secret after a reload");
+    let changed = built(&format!("{COMMON}secret = '{SECRET}, changed'\nalgorithms = ['HS256', 'HS384', 'HS512']"));
+    assert!(matches!(changed.recall(&shared_token, &facts, now), Ok(Recall::New(_))), "a changed secret bites at once");
 }
 
 #[tokio::test]

@@ -34,8 +34,8 @@ pub(super) enum Recall {
     NotMine,
     /// Verified lately, and still good.
     Known(Arc<Subject>),
-    /// To be verified; remembered under the key, if there is one.
-    New(Option<FactKey>),
+    /// To be verified, and remembered under the key.
+    New(FactKey),
 }
 
 impl Verifier {
@@ -43,8 +43,8 @@ impl Verifier {
     /// audience and the rest are judged again.
     pub fn recall(&self, token: &str, facts: &Facts, now: i64) -> Result<Recall, Refusal> {
         let Some(token) = Compact::split(token, self.max_token_bytes)? else { return Ok(Recall::NotMine) };
-        let key = self.keys.worth_remembering().then(|| Facts::key(&self.fact_scope, token.text.as_bytes()));
-        if let Some(subject) = key.as_ref().and_then(|key| facts.get(key, now)) {
+        let key = Facts::key(&self.fact_scope, token.text.as_bytes());
+        if let Some(subject) = facts.get(&key, now) {
             self.claims.judge(&subject.claims, now)?;
             return Ok(Recall::Known(subject));
         }
