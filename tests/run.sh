@@ -22,7 +22,6 @@ need_programs() {
     command -v slowhttptest >/dev/null || missing+=(slowhttptest)
     command -v python3 >/dev/null || missing+=(python3)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
-    command -v cmake >/dev/null || missing+=(cmake)
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
     [ "${#missing[@]}" -eq 0 ] && return 0
     local as_root=()
