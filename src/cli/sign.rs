@@ -113,7 +113,12 @@ fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<S
             return Ok(vec![if args.curl { curl(&method, &[], args.data.as_deref(), &url) } else { url }]);
         }
     };
-    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let mut lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if args.curl && args.scheme == Scheme::S3V2 && args.data.is_some() && !typed {
+        // The type is signed, also where there is none: curl must not add the one of a form.
+        lines.push("Content-Type:".to_owned());
+    }
     Ok(if args.curl { vec![curl(&method, &lines, args.data.as_deref(), &args.target)] } else { lines })
 }
 
@@ -260,6 +265,10 @@ mod tests {
             "Authorization: AWS aspnet:rr9zV2CrxjapMx0xp4suwf/o6Hc=",
         ];
         assert_eq!(all, want);
+        let line =
+            |more: &[&str]| lines(&[&["--scheme", "s3-v2", "PUT", "https://h/b/k", "--data", "{}", "--curl"], more].concat()).unwrap().concat();
+        assert!(line(&[]).contains(" --header Content-Type: --data-raw "), "{}", line(&[]));
+        assert!(!line(&["--header", "content-type: text/plain"]).contains("Content-Type:"));
         let url = lines(&["--scheme", "s3-v2", "GET", "https://h/b/k?acl", "--url"]).unwrap().concat();
         assert_eq!(url, "https://h/b/k?acl&AWSAccessKeyId=aspnet&Expires=1232789790&Signature=utBXNnNRRuo9W8XjrJaqu0bbb9I%3D");
     }
