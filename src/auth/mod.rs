@@ -9,8 +9,13 @@ mod claim;
 pub mod fost;
 mod jwt;
 mod policy;
+pub mod query_hmac;
+pub mod s3_v2;
+mod signing;
 mod token;
+mod uploads;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -24,6 +29,7 @@ use crate::types::Report;
 pub use crate::store::facts::Subject;
 pub use claim::claim;
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
+pub use signing::SignError;
 
 /// A caller whose credential was verified.
 #[derive(Debug)]
@@ -42,6 +48,9 @@ pub enum AuthError {
     /// The credential is missing or wrong: 401.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// The same, told in the scheme's own words, which its clients know.
+    #[error("{0}")]
+    RefusedAs(#[source] Refusal, ErrorForm),
     /// Nobody can say at the moment: 503.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -107,6 +116,13 @@ impl Refusal {
             Self::Forbidden(_) => "key_not_allowed",
         }
     }
+}
+
+/// How a scheme tells its clients that they were refused, where that is not by 401 and a challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// 403 and `{"error": TEXT}`. The text holds nothing of the request.
+    Forbidden(Cow<'static, str>),
 }
 
 /// One way to prove who one is: a value for `WWW-Authenticate`.
@@ -183,6 +199,10 @@ macro_rules! schemes {
 schemes! {
     /// Requests and URLs signed with a shared key, as Fost and Django do.
     fost::Fost = "fost",
+    /// Requests that an API key signs in their query, as dj-api-auth does.
+    query_hmac::QueryHmac = "query-hmac",
+    /// Requests and URLs signed as Amazon S3 once asked for, signature version 2.
+    s3_v2::S3V2 = "s3-v2",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.

@@ -134,9 +134,12 @@ Examples:
       --curl) --cacert certs/ca.crt\"
   doorward sign --scheme fost --key aspnet --secret-file aspnet.key \\
       --url --expires-in 10m GET https://localhost:8443/report.pdf
+  curl --cacert certs/ca.crt \"$(doorward sign --scheme query-hmac \\
+      --key 483a570a --secret-file api.key GET https://localhost:8443/hello/)\"
 
-A signature holds for auth.NAME.fost.max_skew, 15 seconds unless configured
-otherwise: sign when you send.
+A signature holds for max_skew of its scheme: 15 seconds for fost, 5 minutes
+for query-hmac, 15 minutes for s3-v2, unless configured otherwise. Sign when
+you send.
 
 Exit codes:
   0  signed

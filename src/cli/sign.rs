@@ -3,10 +3,11 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
-use doorward::auth::fost::sign;
-use doorward::types::{HumanDuration, Report, Secret, SecretSource, unix_now};
+use doorward::auth::{fost, query_hmac, s3_v2};
+use doorward::types::{HumanDuration, Report, Secret, SecretSource};
 use http::{HeaderName, HeaderValue, Method, Uri};
 
 /// Arguments of the subcommand.
@@ -52,14 +53,17 @@ pub struct Args {
 enum Scheme {
     /// As Fost and django-fost-authn do
     Fost,
+    /// As dj-api-auth does: prints a URL that bears the signature in its query, good once
+    QueryHmac,
+    /// As clients of Amazon S3 did: signature version 2
+    #[value(name = "s3-v2")]
+    S3V2,
 }
 
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let secret = read_secret(&args.secret_file)?;
-    let lines = match args.scheme {
-        Scheme::Fost => signed(&args, &secret, unix_now())?,
-    };
+    let lines = signed(&args, &secret, SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?)?;
     let mut out = std::io::stdout().lock();
     for line in lines {
         writeln!(out, "{line}")?;
@@ -73,16 +77,17 @@ fn read_secret(path: &PathBuf) -> anyhow::Result<Secret> {
     secret.with_context(|| report.problems().iter().map(|p| format!("{}; {}", p.problem, p.remedy)).collect::<Vec<_>>().join("\n"))
 }
 
-/// The lines to print.
-fn signed(args: &Args, secret: &Secret, now: i64) -> anyhow::Result<Vec<String>> {
+/// The lines to print. `since` is the time since 1970.
+fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<String>> {
     let method = Method::from_bytes(args.method.as_bytes()).context("METHOD is not a method")?;
     // The parser would drop it without a word, and another URL would be signed than the one that was written.
     ensure!(!args.target.contains('#'), "URL holds a fragment, which is never sent: leave out '#' and what follows");
     let uri: Uri = args.target.parse().context("URL is not a URL; percent-encode what is not ASCII")?;
+    ensure!(args.user.is_none() || args.scheme == Scheme::Fost, "--as: only a request of the scheme fost names a user");
+    let now = i64::try_from(since.as_secs())?;
     if args.as_url {
-        ensure!(method == Method::GET || method == Method::HEAD, "a signed URL is for GET and HEAD only");
-        let seconds = i64::try_from(args.expires_in.0.as_secs())?;
-        let url = sign::url(&args.key, secret, &uri, now.saturating_add(seconds))?;
+        let expires = now.saturating_add(i64::try_from(args.expires_in.0.as_secs())?);
+        let url = signed_url(args, secret, &method, &uri, expires)?;
         return Ok(vec![if args.curl { curl(&method, &[], None, &url) } else { url }]);
     }
     let body = match args.data.as_deref().map(|data| (data, data.strip_prefix('@'))) {
@@ -92,13 +97,39 @@ fn signed(args: &Args, secret: &Secret, now: i64) -> anyhow::Result<Vec<String>>
     };
     let repeatable = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
     ensure!(body.is_empty() || !repeatable, "a signed {method} has no body");
-    if !body.is_empty() && uri.query().is_some_and(|query| !query.is_empty()) {
-        let note = "note: the signature covers the body and not the query; Doorward refuses that unless allow_unsigned_query = true";
-        writeln!(std::io::stderr(), "{note}")?;
+    let extra = extra_headers(args)?;
+    let headers = match args.scheme {
+        Scheme::Fost => {
+            if !body.is_empty() && uri.query().is_some_and(|query| !query.is_empty()) {
+                let note = "note: the signature covers the body and not the query; Doorward refuses that unless allow_unsigned_query = true";
+                writeln!(std::io::stderr(), "{note}")?;
+            }
+            fost::sign::request(&args.key, secret, &method, &uri, &extra, &body, now)?
+        }
+        Scheme::S3V2 => s3_v2::sign::request(&args.key, secret, &method, &uri, &extra, &body, now)?,
+        Scheme::QueryHmac => {
+            ensure!(args.headers.is_empty(), "--header: this scheme signs no headers");
+            let url = query_hmac::sign::url(&args.key, secret, &uri, &body, i64::try_from(since.as_micros())?)?;
+            return Ok(vec![if args.curl { curl(&method, &[], args.data.as_deref(), &url) } else { url }]);
+        }
+    };
+    let mut lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if args.curl && args.scheme == Scheme::S3V2 && args.data.is_some() && !typed {
+        // The type is signed, also where there is none: curl must not add the one of a form.
+        lines.push("Content-Type:".to_owned());
     }
-    let headers = sign::request(&args.key, secret, &method, &uri, &extra_headers(args)?, &body, now)?;
-    let lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     Ok(if args.curl { vec![curl(&method, &lines, args.data.as_deref(), &args.target)] } else { lines })
+}
+
+/// A URL that works by itself until it expires.
+fn signed_url(args: &Args, secret: &Secret, method: &Method, uri: &Uri, expires: i64) -> anyhow::Result<String> {
+    ensure!(*method == Method::GET || *method == Method::HEAD, "a signed URL is for GET and HEAD only");
+    match args.scheme {
+        Scheme::Fost => Ok(fost::sign::url(&args.key, secret, uri, expires)?),
+        Scheme::S3V2 => Ok(s3_v2::sign::url(&args.key, secret, method, uri, expires)?),
+        Scheme::QueryHmac => bail!("--url: every request of this scheme is a URL, which is good once; leave --url out"),
+    }
 }
 
 fn extra_headers(args: &Args) -> anyhow::Result<Vec<(String, String)>> {
@@ -109,6 +140,9 @@ fn extra_headers(args: &Args) -> anyhow::Result<Vec<(String, String)>> {
         let known = HeaderName::try_from(&name).with_context(|| format!("{name:?} is not the name of a header"))?;
         if known == "authorization" || known.as_str().starts_with("x-fost-") {
             bail!("{name} is part of the signature itself; write --as USER for X-FOST-User");
+        }
+        if args.scheme == Scheme::S3V2 && (known == "date" || known == "content-md5") {
+            bail!("{name} is part of the signature itself");
         }
         headers.push((name, value));
     }
@@ -159,11 +193,11 @@ mod tests {
         args: Args,
     }
 
-    const NOW: i64 = 1_232_789_760;
+    const NOW: u64 = 1_232_789_760;
 
     fn lines(line: &[&str]) -> anyhow::Result<Vec<String>> {
         let words = ["sign", "--key", "aspnet", "--secret-file", "k"].iter().chain(line);
-        signed(&Line::try_parse_from(words)?.args, &Secret::new("s3cret"), NOW)
+        signed(&Line::try_parse_from(words)?.args, &Secret::new("s3cret"), Duration::from_micros(NOW * 1_000_000 + 250_000))
     }
 
     #[test]
@@ -213,6 +247,33 @@ mod tests {
     }
 
     #[test]
+    fn a_query_signed_url_is_the_one_that_python_makes() {
+        let url = lines(&["--scheme", "query-hmac", "POST", "https://h/goodbye/?q=a+b", "--data", "{}"]).unwrap().concat();
+        assert_eq!(
+            url,
+            "https://h/goodbye/?q=a+b&timestamp=1232789760.250000&apikey=aspnet&signature=xquGow02ExukAkEn6ny4ZC1Q8RekmRKe8SN3UV3Vu5I%3D"
+        );
+    }
+
+    #[test]
+    fn an_s3_request_is_the_one_that_python_makes() {
+        let all = lines(&["--scheme", "s3-v2", "PUT", "https://h/b/k?acl", "--data", "{}", "--header", "x-amz-acl: private"]).unwrap();
+        let want = [
+            "Date: Sat, 24 Jan 2009 09:36:00 GMT",
+            "x-amz-acl: private",
+            "Content-MD5: mZFLkyvTelC5g8XnyQrpOw==",
+            "Authorization: AWS aspnet:rr9zV2CrxjapMx0xp4suwf/o6Hc=",
+        ];
+        assert_eq!(all, want);
+        let line =
+            |more: &[&str]| lines(&[&["--scheme", "s3-v2", "PUT", "https://h/b/k", "--data", "{}", "--curl"], more].concat()).unwrap().concat();
+        assert!(line(&[]).contains(" --header Content-Type: --data-raw "), "{}", line(&[]));
+        assert!(!line(&["--header", "content-type: text/plain"]).contains("Content-Type:"));
+        let url = lines(&["--scheme", "s3-v2", "GET", "https://h/b/k?acl", "--url"]).unwrap().concat();
+        assert_eq!(url, "https://h/b/k?acl&AWSAccessKeyId=aspnet&Expires=1232789790&Signature=utBXNnNRRuo9W8XjrJaqu0bbb9I%3D");
+    }
+
+    #[test]
     fn a_curl_line_holds_everything_quoted_for_a_shell() {
         let line = lines(&["POST", "https://h/api/accounts/", "--as", "O'Hara", "--data", "a'b $x", "--curl"]).unwrap().concat();
         assert!(line.starts_with("curl --path-as-is --globoff --request POST --header 'X-FOST-Headers: X-FOST-Headers X-FOST-User' "), "{line}");
@@ -240,6 +301,16 @@ mod tests {
             vec!["GET", "https://h/", "--header", "X-FOST-User: x"],
             vec!["GET", "https://h/", "--as", "a\nb"],
             vec!["POST", "https://h/", "--data", "@/does/not/exist"],
+            vec!["--scheme", "query-hmac", "GET", "https://h/", "--url"],
+            vec!["--scheme", "query-hmac", "GET", "https://h/", "--as", "a"],
+            vec!["--scheme", "query-hmac", "GET", "https://h/", "--header", "Accept: x"],
+            vec!["--scheme", "query-hmac", "GET", "https://h/", "--data", "x"],
+            vec!["--scheme", "query-hmac", "GET", "https://h/?a="],
+            vec!["--scheme", "query-hmac", "GET", "https://h/?apikey=a"],
+            vec!["--scheme", "s3-v2", "GET", "https://h/?page=2"],
+            vec!["--scheme", "s3-v2", "GET", "https://h/", "--as", "a"],
+            vec!["--scheme", "s3-v2", "PUT", "https://h/", "--header", "Date: x"],
+            vec!["--scheme", "s3-v2", "PUT", "https://h/", "--url"],
         ] {
             assert!(lines(&line).is_err(), "{line:?}");
         }

@@ -208,7 +208,7 @@ impl Witness for AccessLog<'_> {
     fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>) {
         let (outcome, reason) = match outcome {
             Ok(()) => ("ok", "none"),
-            Err(AuthError::Refused(refusal)) => ("refused", refusal.code()),
+            Err(AuthError::Refused(refusal) | AuthError::RefusedAs(refusal, _)) => ("refused", refusal.code()),
             Err(AuthError::Unavailable(_)) => ("unavailable", "unavailable"),
             Err(AuthError::Payload(_)) => ("refused", "body"),
         };

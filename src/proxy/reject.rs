@@ -6,7 +6,7 @@ use http::{Response, StatusCode, Version};
 use super::pool::ConnectError;
 use super::stamp::Unstampable;
 use super::upstream::UpstreamError;
-use crate::auth::{AuthError, Challenge, Denied};
+use crate::auth::{AuthError, Challenge, Denied, ErrorForm};
 use crate::inbound::Unclean;
 use crate::payload::{PayloadError, ResponseBody};
 
@@ -67,6 +67,7 @@ impl Rejection {
             Self::Unauthenticated(AuthError::Refused(crate::auth::Refusal::Missing), _) => (StatusCode::UNAUTHORIZED, "unauthenticated"),
             Self::Unauthenticated(AuthError::Refused(crate::auth::Refusal::Unclaimed), _) => (StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::Unauthenticated(AuthError::Refused(_), _) => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
+            Self::Unauthenticated(AuthError::RefusedAs(_, ErrorForm::Forbidden(_)), _) => (StatusCode::FORBIDDEN, "invalid_credentials"),
             Self::Unauthenticated(AuthError::Unavailable(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
             Self::Unauthenticated(AuthError::Payload(error), _) | Self::Payload(error) => of_payload(error),
             Self::Denied(Denied::Scope(_), _) => (StatusCode::FORBIDDEN, "insufficient_scope"),
@@ -95,7 +96,7 @@ impl Rejection {
             Self::Misdirected(_) => "This host is not served on this connection.",
             Self::NoRoute => "There is nothing here.",
             Self::Unauthenticated(AuthError::Refused(crate::auth::Refusal::Missing), _) => "Credentials are required.",
-            Self::Unauthenticated(AuthError::Refused(_), _) => "The credentials are not valid.",
+            Self::Unauthenticated(AuthError::Refused(_) | AuthError::RefusedAs(..), _) => "The credentials are not valid.",
             Self::Unauthenticated(AuthError::Unavailable(_), _) => "Credentials cannot be checked at the moment. Try again.",
             Self::Denied(Denied::Scope(_), _) => "The token does not hold a scope that is needed here.",
             Self::Denied(Denied::Require(_), _) => "You may not do this.",
@@ -104,6 +105,12 @@ impl Rejection {
             Self::Upstream(UpstreamError::TimedOut(_)) => "The application did not answer in time.",
             Self::Upstream(_) => "The application cannot be reached.",
         }
+    }
+
+    /// The body for a client that knows a scheme's own words.
+    fn own_words(&self) -> Option<String> {
+        let Self::Unauthenticated(AuthError::RefusedAs(_, ErrorForm::Forbidden(text)), _) = self else { return None };
+        Some(serde_json::json!({ "error": text }).to_string())
     }
 
     fn challenges(&self) -> &[Challenge] {
@@ -125,10 +132,12 @@ impl Rejection {
     #[must_use]
     pub fn into_response(self, manner: &Manner<'_>) -> Response<ResponseBody> {
         let (status, code) = self.public();
-        let (media_type, body) = if manner.navigation {
-            ("text/html; charset=utf-8", page(status, self.sentence(), manner))
+        let own_words = self.own_words();
+        let page = manner.navigation && own_words.is_none();
+        let (media_type, body) = if page {
+            ("text/html; charset=utf-8", page_text(status, self.sentence(), manner))
         } else {
-            ("application/json", json(code, self.sentence(), manner))
+            ("application/json", own_words.unwrap_or_else(|| json(code, self.sentence(), manner)))
         };
         let length = HeaderValue::from(body.len());
         let mut response = Response::new(ResponseBody::full(if manner.head_only { String::new() } else { body }));
@@ -138,7 +147,7 @@ impl Rejection {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if manner.navigation {
+        if page {
             headers.insert(
                 header::CONTENT_SECURITY_POLICY,
                 HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
@@ -194,7 +203,7 @@ fn json(code: &str, sentence: &str, manner: &Manner<'_>) -> String {
 }
 
 /// Fixed texts, and an id of our own making or one plain word: there is nothing to escape.
-fn page(status: StatusCode, sentence: &str, manner: &Manner<'_>) -> String {
+fn page_text(status: StatusCode, sentence: &str, manner: &Manner<'_>) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
          <style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:15vh auto;padding:0 1rem}}code{{color:#666}}</style>\
@@ -224,6 +233,19 @@ mod tests {
             (undecided.status(), undecided.headers().contains_key("retry-after"), undecided.headers().contains_key("www-authenticate")),
             (StatusCode::SERVICE_UNAVAILABLE, true, false)
         );
+    }
+
+    #[test]
+    fn a_schemes_own_words_are_told_as_they_are_without_a_challenge() {
+        let error = AuthError::RefusedAs(Refusal::Wrong("unknown key"), ErrorForm::Forbidden("signature error".into()));
+        for navigation in [false, true] {
+            let rejection = Rejection::Unauthenticated(AuthError::RefusedAs(Refusal::Missing, ErrorForm::Forbidden("a \"b\"".into())), Vec::new());
+            assert_eq!(rejection.own_words().unwrap(), r#"{"error":"a \"b\""}"#);
+            let response = rejection.into_response(&manner(navigation));
+            assert_eq!((response.status(), response.headers()["content-type"].as_bytes()), (StatusCode::FORBIDDEN, &b"application/json"[..]));
+        }
+        let response = Rejection::Unauthenticated(error, vec![Challenge(HeaderValue::from_static("Bearer"))]).into_response(&manner(false));
+        assert!(!response.headers().contains_key("www-authenticate"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::inbound::{parse_host, path_is_clear};
 use crate::types::{HostPattern, Report};
 
 /// Query parameters that carry credentials.
-const SECRET_PARAMETERS: [&str; 3] = ["_s", "signature", "access_token"];
+const SECRET_PARAMETERS: [&str; 4] = ["_s", "signature", "Signature", "access_token"];
 
 /// Where to send clients.
 #[derive(Debug, Clone)]
@@ -204,7 +204,9 @@ mod tests {
             assert_eq!(ask(&redirect, method, "/", &[("host", "a")]), (403, None), "{method}");
         }
         assert_eq!(ask(&redirect, "GET", "/", &[("host", "a"), ("authorization", "Bearer x")]), (403, None));
-        for query in ["_s=1", "a=b&_s", "signature=x", "access_token=x", "%5fs=1", "a;access%5Ftoken=x", "_k=1&_s=2"] {
+        for query in
+            ["_s=1", "a=b&_s", "signature=x", "access_token=x", "%5fs=1", "a;access%5Ftoken=x", "_k=1&_s=2", "AWSAccessKeyId=a&Expires=1&Signature=x"]
+        {
             assert_eq!(ask(&redirect, "GET", &format!("/?{query}"), &[("host", "a")]), (403, None), "{query}");
         }
         for query in ["s=1", "a=_s", "signatures=x", "x_s=1"] {

@@ -6,10 +6,14 @@ use crate::support::client::{BOTH, Call, Proto};
 use crate::support::fost::{self, Fost};
 use crate::support::gateway::Gateway;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
-use crate::support::now;
+use crate::support::s3::S3;
 use crate::support::setup::{HOST, Setup};
 use crate::support::upstream::Upstream;
 use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
+use crate::support::{now, query_hmac};
+
+/// All kinds that the binary knows; a test makes sure of that.
+const KINDS: [&str; 6] = ["fost", "query-hmac", "s3-v2", "jwt", "token", "basic"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wrong {
@@ -28,9 +32,11 @@ enum Wrong {
 const ALL: [Wrong; 7] = [Wrong::Nothing, Wrong::Absent, Wrong::Malformed, Wrong::Forged, Wrong::Expired, Wrong::Elsewhere, Wrong::SourceDown];
 
 impl Wrong {
-    fn expected(self) -> u16 {
+    fn expected(self, scheme: &str) -> u16 {
         match self {
             Self::Nothing => 200,
+            // Its clients know 403 and a text.
+            Self::Malformed | Self::Forged | Self::Expired | Self::Elsewhere if scheme == "query-hmac" => 403,
             Self::Absent | Self::Malformed | Self::Forged | Self::Expired | Self::Elsewhere => 401,
             Self::SourceDown => 503,
         }
@@ -54,9 +60,9 @@ impl Table {
         provider.mood(mood);
         let mut setup = Setup::new(&upstream.url())
             .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
-            .rest("[auth.fost.fost]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
             .rest(&format!("[auth.jwt.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer()));
-        for scheme in SCHEMES {
+        for scheme in KINDS {
             setup = setup.route(&format!("/{scheme}/**"), &[scheme]);
         }
         let add = setup.cli_ok(&["key", "add", "aspnet", "--user", "webshop", "--json"], "");
@@ -82,7 +88,11 @@ impl Table {
     fn call(&self, scheme: &str, wrong: Wrong) -> Option<Call> {
         let target = format!("/{scheme}/x");
         let secret = std::fs::read_to_string(self.gate.setup.path("secret")).unwrap();
+        if scheme == "query-hmac" {
+            return Some(self.gate.get(&query_signed(secret.trim(), wrong)));
+        }
         let fost = Fost::new().key(fost::KEY, secret.trim());
+        let s3 = S3::new().key(fost::KEY, secret.trim());
         let issuer = self.provider.issuer();
         let claims = claims_but("carol", "iss", issuer.clone().into());
         let with = |name: &str, value: serde_json::Value| {
@@ -97,6 +107,11 @@ impl Table {
             ("fost", Wrong::Forged) => fost.key(fost::KEY, "guess").sign("GET", &target, b""),
             ("fost", Wrong::Expired) => fost.skewed(-1000).sign("GET", &target, b""),
             ("fost", Wrong::Elsewhere) => fost.sign("GET", "/fost/y", b""),
+            ("s3-v2", Wrong::Nothing | Wrong::SourceDown) => s3.sign("GET", &target, None),
+            ("s3-v2", Wrong::Malformed) => vec![("Authorization".to_owned(), "AWS nothing".to_owned())],
+            ("s3-v2", Wrong::Forged) => s3.key(fost::KEY, "guess").sign("GET", &target, None),
+            ("s3-v2", Wrong::Expired) => s3.skewed(-1000).sign("GET", &target, None),
+            ("s3-v2", Wrong::Elsewhere) => s3.sign("GET", "/s3-v2/y", None),
             ("jwt", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.key.token(&claims)),
             ("jwt", Wrong::Malformed) => bearer("a.b.c"),
             ("jwt", Wrong::Forged) => bearer(&Key::generate("k", "ES256").token(&claims)),
@@ -117,17 +132,17 @@ impl Table {
 
     async fn run(&self, cells: &[Wrong]) -> BTreeSet<(&'static str, Wrong)> {
         let mut done = BTreeSet::new();
-        for scheme in SCHEMES {
+        for scheme in KINDS {
             for wrong in cells {
                 for proto in BOTH {
                     let Some(call) = self.call(scheme, *wrong) else { continue };
                     let before = self.upstream.count();
                     let answer = call.proto(proto).send().await;
-                    assert_eq!(answer.status.as_u16(), wrong.expected(), "{scheme} {wrong:?} {proto:?}: {}", answer.text());
+                    assert_eq!(answer.status.as_u16(), wrong.expected(scheme), "{scheme} {wrong:?} {proto:?}: {}", answer.text());
                     let forwarded = self.upstream.count() - before;
-                    assert_eq!(forwarded, usize::from(wrong.expected() == 200), "{scheme} {wrong:?} {proto:?}");
-                    assert_eq!(answer.headers.contains_key("www-authenticate"), wrong.expected() == 401, "{scheme} {wrong:?} {proto:?}");
-                    assert_eq!(answer.headers.contains_key("retry-after"), wrong.expected() == 503, "{scheme} {wrong:?} {proto:?}");
+                    assert_eq!(forwarded, usize::from(wrong.expected(scheme) == 200), "{scheme} {wrong:?} {proto:?}");
+                    assert_eq!(answer.headers.contains_key("www-authenticate"), wrong.expected(scheme) == 401, "{scheme} {wrong:?} {proto:?}");
+                    assert_eq!(answer.headers.contains_key("retry-after"), wrong.expected(scheme) == 503, "{scheme} {wrong:?} {proto:?}");
                     done.insert((scheme, *wrong));
                 }
             }
@@ -136,11 +151,29 @@ impl Table {
     }
 }
 
+/// The target of one cell of the row `query-hmac`, whose credential is no header.
+fn query_signed(secret: &str, wrong: Wrong) -> String {
+    let (good, now) = ("/query-hmac/x", query_hmac::timestamp(0));
+    match wrong {
+        Wrong::Nothing | Wrong::SourceDown => query_hmac::sign(fost::KEY, secret, good, &now, b""),
+        Wrong::Absent => good.to_owned(),
+        Wrong::Malformed => format!("{good}?apikey={}&signature=x", fost::KEY),
+        Wrong::Forged => query_hmac::sign(fost::KEY, "guess", good, &now, b""),
+        Wrong::Expired => query_hmac::sign(fost::KEY, secret, good, &query_hmac::timestamp(-1000), b""),
+        Wrong::Elsewhere => query_hmac::sign(fost::KEY, secret, "/query-hmac/y", &now, b"").replace("hmac/y", "hmac/x"),
+    }
+}
+
+#[tokio::test]
+async fn every_kind_that_there_is_stands_in_the_table() {
+    assert_eq!(doorward::auth::SchemeSettings::KINDS, KINDS);
+}
+
 #[tokio::test]
 async fn every_scheme_answers_everything_that_can_be_wrong_as_the_table_says() {
     let table = Table::start(Mood::Well).await;
     let done = table.run(&ALL[..6]).await;
-    assert_eq!(done.len(), SCHEMES.len() * 6 - 3, "{done:?}");
+    assert_eq!(done.len(), KINDS.len() * 6 - 3, "{done:?}");
 }
 
 #[tokio::test]
@@ -155,7 +188,7 @@ async fn no_scheme_lets_anyone_in_while_its_source_is_down() {
             std::fs::write(&path, b"not a database, and not long enough to be one").unwrap();
         }
     }
-    for scheme in SCHEMES {
+    for scheme in KINDS {
         for proto in BOTH {
             let answer = table.call(scheme, Wrong::SourceDown).unwrap().proto(proto).send().await;
             assert_eq!(answer.status, 503, "{scheme} {proto:?}: {}", answer.text());

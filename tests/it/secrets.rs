@@ -3,9 +3,10 @@
 use crate::support::client::BOTH;
 use crate::support::fost::{self, Fost};
 use crate::support::idp;
-use crate::support::now;
+use crate::support::s3::{self, S3};
 use crate::support::setup::{HOST, IDENTITY_SECRET};
 use crate::support::world::{PASSWORD, SCHEMES, World, bearer};
+use crate::support::{now, query_hmac};
 
 #[tokio::test]
 async fn no_output_holds_a_secret() {
@@ -16,10 +17,18 @@ async fn no_output_holds_a_secret() {
             .with("identity", "signature = [\"hmac\", \"jwt\"]\naudience = \"app\"")
             .file("secrets/identity.pem", &key)
             .section("identity.keys.j1", "private_key_file = \"secrets/identity.pem\"")
+            .file("secrets/query.key", query_hmac::SECRET)
+            .file("secrets/s3.key", s3::SECRET)
+            .rest(&format!("[auth.q.query-hmac.keys.{}]\nsecret_file = \"secrets/query.key\"", query_hmac::KEY))
+            .rest(&format!("[auth.s.s3-v2.keys.{}]\nsecret_file = \"secrets/s3.key\"", s3::KEY))
+            .route("/query-hmac/**", &["q"])
+            .route("/s3-v2/**", &["s"])
     })
     .await;
     let mut secrets: Vec<String> = vec![
         fost::SECRET.into(),
+        query_hmac::SECRET.into(),
+        s3::SECRET.into(),
         IDENTITY_SECRET.into(),
         PASSWORD.into(),
         crate::support::base64(format!("bob:{PASSWORD}")),
@@ -62,6 +71,22 @@ async fn no_output_holds_a_secret() {
         let url = Fost::new().url(HOST, "/fost/x", "", &(now() + 30).to_string());
         world.get(&url).proto(proto).send().await;
         secrets.push(url.rsplit("_s=").next().unwrap().to_owned());
+        for time in [query_hmac::timestamp(0), query_hmac::timestamp(-4000), "nan".to_owned()] {
+            let url = query_hmac::sign(query_hmac::KEY, query_hmac::SECRET, "/query-hmac/x?q=query-value-5d1c", &time, b"");
+            for target in [&url, &url.replace("hmac/x", "hmac/y")] {
+                world.get(target).proto(proto).send().await;
+                last += 1;
+            }
+            secrets.push(url.rsplit("signature=").next().unwrap().to_owned());
+        }
+        for s3 in [S3::new(), S3::new().skewed(-4000), S3::new().key(s3::KEY, "wrong-guess-81f2")] {
+            let headers = s3.sign("GET", "/s3-v2/x", None);
+            world.get("/s3-v2/x").proto(proto).headers(&headers).send().await;
+            let url = s3.url("GET", "/s3-v2/x", now() + 30);
+            world.get(&url).proto(proto).send().await;
+            secrets.extend([headers[0].1.rsplit(':').next().unwrap().to_owned(), url.rsplit("Signature=").next().unwrap().to_owned()]);
+            last += 2;
+        }
         let expired = world.key.token(&idp::claims_but("carol", "exp", 1_000_000_000.into()));
         world.get("/jwt/x").proto(proto).bearer(&expired).send().await;
         secrets.push(expired);

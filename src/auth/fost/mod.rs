@@ -16,32 +16,30 @@ mod key;
 mod request;
 pub mod sign;
 mod timestamp;
-mod uploads;
 mod url;
 
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method};
+use http::HeaderValue;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
-use self::key::{Macs, PreparedKey, State};
+use self::key::{Keyring, Macs, PreparedKey, State};
 use self::request::Head;
-use self::uploads::Uploads;
+use super::signing::{memory, nothing, once_only, verified};
+use super::uploads::Uploads;
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
-use crate::payload::{Payload, PayloadError, Room};
+use crate::payload::Room;
+use crate::store::Stores;
 use crate::store::facts::Subject;
-use crate::store::{Stores, Unavailable};
 use crate::types::{ByteSize, HumanDuration, Report, unix_now};
 
-pub use self::key::KeySettings;
+pub use super::signing::KeySettings;
 
 /// `[auth.NAME.fost]`.
 #[derive(Debug, Deserialize)]
@@ -89,8 +87,7 @@ struct Rules {
     max_body: u64,
     require_expiry: bool,
     allow_unsigned_query: bool,
-    keys: BTreeMap<String, PreparedKey>,
-    dummy: Vec<State>,
+    keys: Keyring,
 }
 
 impl Fost {
@@ -129,7 +126,7 @@ impl Fost {
         let now = unix_now();
         let signed = request::read(&Head::of(inbound))?;
         self.rules.in_time(signed.seconds, now)?;
-        let key = self.find(&signed.key).await?;
+        let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let mut macs = signed.begin(self.rules.states(key.as_deref()));
         let once = once_only(inbound.method());
         let (memory, until) = (self.rules.memory(&signed), signed.seconds.saturating_add(self.rules.max_skew));
@@ -150,60 +147,17 @@ impl Fost {
     async fn signed_url(&self, inbound: &mut Inbound) -> Result<Arc<Subject>, AuthError> {
         let signed = url::read(&Head::of(inbound))?;
         self.rules.not_expired(signed.expires, unix_now())?;
-        let key = self.find(&signed.key).await?;
+        let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let macs = signed.macs(self.rules.states(key.as_deref()));
         let subject = verified(key.as_deref(), macs, &signed.tag)?.identify(None, inbound.rule_path())?;
         nothing(inbound.payload(), &self.room).await?;
         Ok(subject)
     }
-
-    /// The key `name`: the configuration's, else the store's.
-    async fn find(&self, name: &str) -> Result<Option<Cow<'_, PreparedKey>>, Unavailable> {
-        if let Some(key) = self.rules.keys.get(name) {
-            return Ok(Some(Cow::Borrowed(key)));
-        }
-        let Some(store) = &self.stores.keys else { return Ok(None) };
-        match store.find(name).await? {
-            // A key of the store without a usable secret is damage, not an unknown key.
-            Some(key) => PreparedKey::new(key).map(|key| Some(Cow::Owned(key))).ok_or_else(|| Unavailable::new("store", "a key without a secret")),
-            None => Ok(None),
-        }
-    }
-}
-
-/// Whether a signature under this method is good for one use. GET and HEAD may repeat: the timestamp counts whole seconds.
-fn once_only(method: &Method) -> bool {
-    *method != Method::GET && *method != Method::HEAD && *method != Method::OPTIONS
-}
-
-/// Makes sure that a body which no signature covers has nothing in it.
-async fn nothing(body: &mut Payload, room: &Arc<Room>) -> Result<u64, AuthError> {
-    if body.is_empty() {
-        return Ok(0);
-    }
-    match body.hold(0, room, |_| {}).await {
-        Err(PayloadError::TooLarge(_)) => Err(Refusal::Malformed("a body that the signature does not cover").into()),
-        held => Ok(held?),
-    }
-}
-
-/// The key, if it is known and made the tag. An unknown key has been measured too, and is told apart in the log alone.
-fn verified<'a>(key: Option<&'a PreparedKey>, macs: Macs, tag: &key::Tag) -> Result<&'a PreparedKey, Refusal> {
-    match (key, macs.match_any(tag)) {
-        (Some(key), true) => Ok(key),
-        (Some(_), false) => Err(Refusal::Wrong("the signature does not match")),
-        (None, _) => Err(Refusal::Wrong("no such key")),
-    }
 }
 
 impl Rules {
     fn build(name: &str, settings: Settings, store_has_keys: bool, report: &mut Report) -> Option<Self> {
-        let wanted = settings.keys.len();
-        let keyless = settings.keys.is_empty() && !store_has_keys;
-        if keyless {
-            report.error("keys", "there are no keys, so nobody could be let in", &format!("add [auth.{name}.fost.keys.KEY], or a [store]"));
-        }
-        let keys = key::build_all(settings.keys, report);
+        let keys = Keyring::build(settings.keys, (name, "fost"), key::MANNER, store_has_keys, report);
         let max_skew = i64::try_from(settings.max_skew.0.as_secs()).unwrap_or(i64::MAX);
         if max_skew == 0 {
             report.error("max_skew", "timestamps count whole seconds", "write at least \"1s\"");
@@ -217,20 +171,20 @@ impl Rules {
         if !settings.require_expiry {
             report.warn("require_expiry", "a signed URL without an expiry is good for ever", "leave it out");
         }
-        (!keyless && max_skew > 0 && keys.len() == wanted).then(|| Self {
+        let keys = keys.filter(|_| max_skew > 0)?;
+        Some(Self {
             name: name.into(),
             max_skew,
             max_body: settings.max_body.0,
             require_expiry: settings.require_expiry,
             allow_unsigned_query: settings.allow_unsigned_query,
             keys,
-            dummy: key::dummy(),
         })
     }
 
     /// The MACs of `key`, or those that an unknown key is measured with.
     fn states<'a>(&'a self, key: Option<&'a PreparedKey>) -> &'a [State] {
-        key.map_or(&self.dummy, PreparedKey::states)
+        self.keys.states(key)
     }
 
     fn in_time(&self, seconds: i64, now: i64) -> Result<(), Refusal> {
@@ -265,12 +219,8 @@ impl Rules {
         verified(key, macs, &signed.tag)?.identify(signed.user, path)
     }
 
-    /// What the replay memory keeps of a signature. The length before each field keeps them apart.
+    /// What the replay memory keeps of a signature.
     fn memory(&self, signed: &request::Signed) -> [u8; 32] {
-        let fields = [self.name.as_bytes(), signed.key.as_bytes(), &signed.tag];
-        let hash = fields.iter().fold(Sha256::new_with_prefix(b"fost"), |hash, field| {
-            hash.chain_update(u64::try_from(field.len()).unwrap_or(u64::MAX).to_be_bytes()).chain_update(field)
-        });
-        hash.finalize().into()
+        memory("fost", [self.name.as_bytes(), signed.key.as_bytes(), &signed.tag])
     }
 }

@@ -12,8 +12,9 @@
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::key::{self, Macs, State, Tag};
+use super::key::{Macs, State, Tag};
 use super::timestamp;
+use crate::auth::signing::{self, unescape_unless};
 use crate::auth::{Refusal, valid_user_name};
 use crate::inbound::Inbound;
 
@@ -99,22 +100,12 @@ fn key_and_tag(sent: &[u8]) -> Result<(String, Tag), Refusal> {
     if !text.bytes().all(|b| b.is_ascii_graphic()) || signature.contains(':') {
         return Err(malformed);
     }
-    Ok((key::name(key)?, tag(signature)?))
+    Ok((signing::name(key)?, tag(signature)?))
 }
 
-/// The 20 bytes of a signature; base64 with its padding and without stray bits, so that one MAC has one spelling.
+/// The 20 bytes of a signature.
 pub(super) fn tag(text: &str) -> Result<Tag, Refusal> {
-    use base64::Engine as _;
-    let mut tag = Tag::default();
-    // The decoder wants room for the padded length's worth of bytes: 28 characters make 21.
-    let mut room = [0; 21];
-    match base64::engine::general_purpose::STANDARD.decode_slice(text, &mut room) {
-        Ok(20) => {
-            tag.iter_mut().zip(room).for_each(|(to, from)| *to = from);
-            Ok(tag)
-        }
-        Ok(_) | Err(_) => Err(Refusal::Malformed("the signature is not the base64 of 20 bytes")),
-    }
+    signing::tag(text).ok_or(Refusal::Malformed("the signature is not the base64 of 20 bytes"))
 }
 
 /// The names that `X-FOST-Headers` lists, and the values that they stand for.
@@ -179,33 +170,4 @@ pub(super) fn decoded_path(path: &str) -> Option<String> {
     let hides = |escape: u8| matches!(escape, b'/' | b'\\' | b'.' | b'%') || escape.is_ascii_control();
     let decoded = String::from_utf8(unescape_unless(path.as_bytes(), hides)?).ok()?;
     (!decoded.chars().any(char::is_control)).then_some(decoded)
-}
-
-/// Percent-decoded, once; `None` if a `%` is not followed by two hexadecimal digits.
-pub(super) fn unescape(text: &[u8]) -> Option<Vec<u8>> {
-    unescape_unless(text, |_| false)
-}
-
-fn unescape_unless(text: &[u8], forbidden: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if *byte != b'%' {
-            decoded.push(*byte);
-            continue;
-        }
-        let [high, low, after @ ..] = rest else { return None };
-        let escaped = hex(*high)? << 4 | hex(*low)?;
-        if forbidden(escaped) {
-            return None;
-        }
-        decoded.push(escaped);
-        rest = after;
-    }
-    Some(decoded)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }

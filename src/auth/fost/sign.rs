@@ -8,21 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::key::State;
 use super::{request, timestamp, url};
+use crate::auth::SignError;
 use crate::types::Secret;
-
-/// What may not be signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SignError {
-    /// Nothing to sign with.
-    #[error("the secret is empty")]
-    Secret,
-    /// Not between the years 0 and 9999.
-    #[error("the time cannot be written as a timestamp")]
-    Time,
-    /// A URL without a host, or with parameters that are the signature's own.
-    #[error("{0}")]
-    Url(&'static str),
-}
 
 /// All but the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

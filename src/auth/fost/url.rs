@@ -11,9 +11,10 @@
 
 use http::Method;
 
-use super::key::{self, Macs, State, Tag};
+use super::key::{Macs, State, Tag};
 use super::request::{self, Head};
 use crate::auth::Refusal;
+use crate::auth::signing::{self, unescape};
 
 /// The query parameters of the form; none of them reaches the application.
 pub(super) const PARAMETERS: &[&str] = &["_k", "_e", "_s"];
@@ -53,11 +54,11 @@ pub(super) fn read(head: &Head<'_>) -> Result<Signed, Refusal> {
     let (Some(key), Some(signature)) = (parts.key, parts.signature) else {
         return Err(Refusal::Malformed("a signed URL has _k and _s"));
     };
-    let signature = request::unescape(signature.as_bytes()).and_then(|bytes| String::from_utf8(bytes).ok());
+    let signature = unescape(signature.as_bytes()).and_then(|bytes| String::from_utf8(bytes).ok());
     let tag = request::tag(&signature.ok_or(Refusal::Malformed("_s is not percent-encoded"))?)?;
     let expires = parts.expiry.map(expiry).transpose()?;
     Ok(Signed {
-        key: key::name(key)?,
+        key: signing::name(key)?,
         tag,
         expires,
         document: document(head.host.as_bytes(), head.path, &parts.covered, parts.expiry.unwrap_or_default()),
@@ -96,7 +97,7 @@ fn covered(part: &str) -> Result<(), Refusal> {
     let name = part.split_once('=').map_or(part, |(name, _)| name);
     let name = name.replace('+', " ");
     // A name that does not decode cannot be any of the three.
-    let decoded = request::unescape(name.as_bytes()).unwrap_or_else(|| name.into_bytes());
+    let decoded = unescape(name.as_bytes()).unwrap_or_else(|| name.into_bytes());
     if decoded.starts_with(b"_s") || decoded == b"_k" || decoded == b"_e" {
         return Err(Refusal::Malformed("a parameter that the signature does not cover"));
     }

@@ -6,6 +6,8 @@ pub mod fost;
 pub mod gateway;
 pub mod idp;
 pub mod pki;
+pub mod query_hmac;
+pub mod s3;
 pub mod setup;
 pub mod upstream;
 pub mod verifier;

@@ -11,7 +11,7 @@ use super::idp::{self, Key};
 use super::setup::Setup;
 use super::upstream::Upstream;
 
-/// The four schemes, by kind.
+/// The four schemes of the standard world, by kind. Those that have tests of their own alone are in the matrix too.
 pub const SCHEMES: [&str; 4] = ["fost", "jwt", "token", "basic"];
 
 /// The password of `bob`.

@@ -7,6 +7,7 @@ mod vectors;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::*;
+use crate::auth::signing::unescape;
 use crate::types::Secret;
 
 const NOW: i64 = 1_232_789_760;
@@ -45,7 +46,7 @@ impl Case {
 
     /// What the scheme does with keys of the configuration, without replay memory and sockets.
     fn judge(&self, rules: &Rules, now: i64) -> Result<Arc<Subject>, Refusal> {
-        let path = request::unescape(self.path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned()).unwrap_or_default();
+        let path = unescape(self.path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned()).unwrap_or_default();
         if request::is_mine(&self.headers) {
             let signed = request::read(&self.head())?;
             rules.in_time(signed.seconds, now)?;

@@ -63,7 +63,7 @@ proptest! {
         prop_assume!(changed.contains('/') && HeaderValue::from_str(changed.split('/').next().unwrap()).is_ok());
         let case = link(&changed);
         if url::is_mine(case.query.as_deref()) {
-            let same = |a: &str| request::unescape(a.as_bytes());
+            let same = |a: &str| unescape(a.as_bytes());
             prop_assert!(case.judge(&with_options("require_expiry = false"), NOW).is_err() || same(&changed) == same(good), "{changed}");
         }
     }

@@ -1,0 +1,215 @@
+//! What the schemes with a shared key have in common: keys that may sign, with their HMAC states made ready, and the
+//! spelling of names and signatures.
+
+mod settings;
+mod spelling;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use hmac::{KeyInit, Mac};
+use http::Method;
+use sha2::{Digest, Sha256};
+
+use super::{AuthError, Refusal, valid_user_name};
+use crate::payload::{Payload, PayloadError, Room};
+use crate::store::facts::Subject;
+use crate::store::keys::ApiKey;
+use crate::store::{Stores, Unavailable};
+use crate::types::Report;
+
+pub use self::settings::KeySettings;
+pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
+
+/// What may not be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    /// Nothing to sign with.
+    #[error("the secret is empty")]
+    Secret,
+    /// Not between the years 0 and 9999.
+    #[error("the time cannot be written as a timestamp")]
+    Time,
+    /// A URL without a host, or with parameters that are the signature's own.
+    #[error("{0}")]
+    Url(&'static str),
+}
+
+/// How a scheme names the holders of keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// Stands before the key's name where no user is bound to the key.
+    pub prefix: &'static str,
+    /// Whether a request may name another user.
+    pub names_users: bool,
+}
+
+/// All keys of one scheme: those of the configuration, then those of the store.
+#[derive(Debug)]
+pub(super) struct Keyring<M> {
+    configured: BTreeMap<String, PreparedKey<M>>,
+    /// What an unknown key is measured with, so that it costs what a known one costs. Nothing that it says is believed.
+    dummy: Vec<M>,
+    manner: Manner,
+}
+
+impl<M: Mac + KeyInit + Clone> Keyring<M> {
+    /// Builds the keys of the configuration; reports each mistake under `keys` and returns `None` then, also when there is
+    /// no key at all and no store that could have one. `kind` is the scheme's.
+    pub(super) fn build(
+        settings: BTreeMap<String, KeySettings>,
+        place: (&str, &str),
+        manner: Manner,
+        store: bool,
+        report: &mut Report,
+    ) -> Option<Self> {
+        let (name, kind) = place;
+        let wanted = settings.len();
+        if wanted == 0 && !store {
+            let remedy = format!("add [auth.{name}.{kind}.keys.KEY], or a [store]");
+            report.error("keys", "there are no keys, so nobody could be let in", &remedy);
+            return None;
+        }
+        let mut configured = BTreeMap::new();
+        report.within("keys", |report| {
+            for (name, settings) in settings {
+                let key = report.within(&name, |report| settings.build(&name, manner, report));
+                if let Some(prepared) = key.and_then(|key| PreparedKey::new(Arc::new(key), manner)) {
+                    configured.insert(name, prepared);
+                }
+            }
+        });
+        let dummy = vec![M::new(&Default::default())];
+        (configured.len() == wanted).then_some(Self { configured, dummy, manner })
+    }
+
+    /// The key `name` of the configuration.
+    pub(super) fn get(&self, name: &str) -> Option<&PreparedKey<M>> {
+        self.configured.get(name)
+    }
+
+    /// The key `name`: the configuration's, else the store's.
+    pub(super) async fn find(&self, name: &str, stores: &Stores) -> Result<Option<Cow<'_, PreparedKey<M>>>, Unavailable> {
+        if let Some(key) = self.get(name) {
+            return Ok(Some(Cow::Borrowed(key)));
+        }
+        let Some(store) = &stores.keys else { return Ok(None) };
+        match store.find(name).await? {
+            // A key of the store without a usable secret is damage, not an unknown key.
+            Some(key) => {
+                PreparedKey::new(key, self.manner).map(|key| Some(Cow::Owned(key))).ok_or_else(|| Unavailable::new("store", "a key without a secret"))
+            }
+            None => Ok(None),
+        }
+    }
+
+    /// The MACs of `key`, unfed, or those that an unknown key is measured with.
+    pub(super) fn states<'a>(&'a self, key: Option<&'a PreparedKey<M>>) -> &'a [M] {
+        key.map_or(&self.dummy, |key| &key.states)
+    }
+}
+
+/// A key, with the MAC of each of its secrets ready to be fed.
+#[derive(Debug, Clone)]
+pub(super) struct PreparedKey<M> {
+    key: Arc<ApiKey>,
+    states: Vec<M>,
+    /// Who the key stands for when it names nobody else.
+    own: Arc<Subject>,
+}
+
+impl<M: Mac + KeyInit + Clone> PreparedKey<M> {
+    /// `None` for a key that nobody may use: one without a secret.
+    fn new(key: Arc<ApiKey>, manner: Manner) -> Option<Self> {
+        let secrets = std::iter::once(&key.secret).chain(&key.next_secret).filter(|secret| !secret.is_empty());
+        let states: Vec<M> = secrets.filter_map(|secret| <M as KeyInit>::new_from_slice(secret.expose()).ok()).collect();
+        let user = key.user.clone().unwrap_or_else(|| format!("{}{}", manner.prefix, key.name));
+        let own = Arc::new(Subject { user, ..Subject::default() });
+        (!states.is_empty()).then_some(Self { key, states, own })
+    }
+
+    /// Whether the key may call this (decoded) path.
+    pub(super) fn opens(&self, rule_path: &str) -> bool {
+        self.key.paths.is_empty() || self.key.paths.iter().any(|pattern| pattern.matches(rule_path))
+    }
+
+    /// Whom a request with this key's good signature stands for. `named` is the user that the request names and signs.
+    pub(super) fn identify(&self, named: Option<String>, rule_path: &str) -> Result<Arc<Subject>, Refusal> {
+        if !self.opens(rule_path) {
+            return Err(Refusal::Forbidden("the path is not among the key's paths"));
+        }
+        match named {
+            Some(user) if user != self.own.user => {
+                if !self.key.impersonate {
+                    return Err(Refusal::Forbidden("the key may not act for another user"));
+                }
+                Ok(Arc::new(Subject { user, ..Subject::default() }))
+            }
+            Some(_) | None if valid_user_name(&self.own.user) => Ok(Arc::clone(&self.own)),
+            Some(_) | None => Err(Refusal::Forbidden("the key's user has no name that an application can be told")),
+        }
+    }
+}
+
+/// MACs over one document (or over two readings of it), fed together.
+#[derive(Debug)]
+pub(super) struct Macs<M>(Vec<M>);
+
+impl<M: Mac + KeyInit + Clone> Macs<M> {
+    /// One MAC for each secret and each reading of the document's beginning.
+    pub(super) fn begin<'a>(states: &[M], readings: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        Self(states.iter().flat_map(|state| readings.clone().map(|reading| Mac::chain_update(state.clone(), reading))).collect())
+    }
+
+    /// Feeds the next bytes of the document.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        for mac in &mut self.0 {
+            Mac::update(mac, bytes);
+        }
+    }
+
+    /// Whether `tag` is the MAC of any of them. Each is compared, in constant time.
+    pub(super) fn match_any(self, tag: &[u8]) -> bool {
+        self.0.into_iter().fold(false, |good, mac| mac.verify_slice(tag).is_ok() | good)
+    }
+}
+
+/// The key, if it is known and made the tag. An unknown key has been measured too, and is told apart in the log alone.
+pub(super) fn verified<'a, M: Mac + KeyInit + Clone>(
+    key: Option<&'a PreparedKey<M>>,
+    macs: Macs<M>,
+    tag: &[u8],
+) -> Result<&'a PreparedKey<M>, Refusal> {
+    match (key, macs.match_any(tag)) {
+        (Some(key), true) => Ok(key),
+        (Some(_), false) => Err(Refusal::Wrong("the signature does not match")),
+        (None, _) => Err(Refusal::Wrong("no such key")),
+    }
+}
+
+/// Whether a signature under this method is good for one use where timestamps count whole seconds: GET, HEAD and OPTIONS
+/// may repeat.
+pub(super) fn once_only(method: &Method) -> bool {
+    *method != Method::GET && *method != Method::HEAD && *method != Method::OPTIONS
+}
+
+/// What the replay memory keeps of a signature. The length before each field keeps them apart.
+pub(super) fn memory(kind: &str, fields: [&[u8]; 3]) -> [u8; 32] {
+    let hash = fields.iter().fold(Sha256::new_with_prefix(kind), |hash, field| {
+        let length = u64::try_from(field.len()).unwrap_or(u64::MAX);
+        Digest::chain_update(Digest::chain_update(hash, length.to_be_bytes()), field)
+    });
+    hash.finalize().into()
+}
+
+/// Makes sure that a body which no signature covers has nothing in it.
+pub(super) async fn nothing(body: &mut Payload, room: &Arc<Room>) -> Result<u64, AuthError> {
+    if body.is_empty() {
+        return Ok(0);
+    }
+    match body.hold(0, room, |_| {}).await {
+        Err(PayloadError::TooLarge(_)) => Err(Refusal::Malformed("a body that the signature does not cover").into()),
+        held => Ok(held?),
+    }
+}
