@@ -137,7 +137,7 @@ impl Payload {
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         let Source::Client(body) = &mut self.source else { return Poll::Ready(None) };
         loop {
-            let outcome = match body.frame_poll(cx) {
+            let outcome = match Pin::new(&mut *body).poll_frame(cx) {
                 Poll::Pending => match self.window.poll_expired(cx, self.limits.timeout) {
                     Poll::Pending => {
                         self.progress.awaited.store(true, Ordering::Relaxed);
@@ -166,16 +166,6 @@ impl Payload {
             }
             return Poll::Ready(Some(outcome));
         }
-    }
-}
-
-trait FramePoll {
-    fn frame_poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>>;
-}
-
-impl FramePoll for Incoming {
-    fn frame_poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(self).poll_frame(cx)
     }
 }
 

@@ -24,6 +24,8 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub struct Stamp {
     identity: IdentityStamp,
     credentials: CredentialNames,
+    /// What the application is told of the caller, under whatever names.
+    asserted: Vec<HeaderName>,
 }
 
 impl Stamp {
@@ -34,7 +36,8 @@ impl Stamp {
         credentials.headers.push(header::AUTHORIZATION);
         credentials.headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         credentials.headers.dedup();
-        Self { identity, credentials }
+        let asserted = identity.reserved();
+        Self { identity, credentials, asserted }
     }
 
     /// The public keys of the assertions.
@@ -61,6 +64,13 @@ impl Stamp {
             self.identity.write(&identity.subject, &method, target.as_str(), unix_now(), inbound.headers_mut())?;
         }
         Ok(())
+    }
+
+    /// What is asserted to the application is not told to the client, should the application echo it.
+    pub fn conceal(&self, answer: &mut HeaderMap) {
+        for name in &self.asserted {
+            answer.remove(name);
+        }
     }
 
     fn forget_credentials(&self, inbound: &mut Inbound, permit: &Permit) {

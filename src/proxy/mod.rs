@@ -88,7 +88,9 @@ impl Proxy {
         let sent = Instant::now();
         let answer = route.upstream.forward(conn, inbound, permit).await;
         log.entry.upstream = sent.elapsed();
-        answer
+        let mut answer = answer?;
+        self.stamp.conceal(answer.headers_mut());
+        Ok(answer)
     }
 
     /// `/.doorward/jwks.json`: the public keys of the assertions. Everything else below the prefix is nothing.

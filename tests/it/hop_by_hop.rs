@@ -93,6 +93,23 @@ async fn headers_of_the_upstream_hop_do_not_reach_the_client() {
 }
 
 #[tokio::test]
+async fn what_the_application_is_told_of_the_caller_is_not_told_on() {
+    let world = World::with(|setup| setup.with("identity", "user_header = \"X-Remote-User\"\nalso_strip = [\"X-Secret-Name\"]")).await;
+    world.upstream.script(|_| {
+        let headers =
+            ["X-Remote-User: alice", "X-Secret-Name: alice", "X-Forwarded-User: alice", "X-Doorward-Signature: v1;t=1;k=k;s=s", "X-Kept: 1"];
+        Act::Reply(answer("200 OK", &headers, "ok"))
+    });
+    for proto in BOTH {
+        let answer = world.get("/public/x").proto(proto).send().await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-kept")), (200, "1"));
+        for name in ["x-remote-user", "x-secret-name", "x-forwarded-user", "x-doorward-signature"] {
+            assert!(!answer.headers.contains_key(name), "{name}: {:?}", answer.headers);
+        }
+    }
+}
+
+#[tokio::test]
 async fn cookies_that_http2_split_arrive_as_one_line() {
     let world = World::start().await;
     let call = world.get("/public/x").proto(crate::support::client::Proto::H2);
