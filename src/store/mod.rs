@@ -9,23 +9,18 @@ use tokio::runtime::Handle;
 
 use crate::types::{HumanDuration, Report};
 
+pub use settings::Settings;
+
 pub mod cache;
 pub mod facts;
 pub mod jwks;
 pub mod keys;
 pub mod passwords;
 pub mod replay;
+mod settings;
 pub mod sql;
 pub mod tokens;
 pub mod users;
-
-/// `[store]`: what Doorward itself keeps.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// `sqlite:FILE`; created and migrated at start.
-    pub url: String,
-}
 
 /// `[cache]`: of facts learned from stores and identity providers.
 #[derive(Debug, Clone, Deserialize)]
@@ -161,21 +156,11 @@ impl Stores {
     }
 }
 
-impl Settings {
-    /// Reports what can be seen without opening the store or creating it. Keys start with `store.`.
-    pub fn check(&self, report: &mut Report) {
-        if let Err(error) = sql::Db::check(&self.url) {
-            report.error("store.url", &error.problem, &error.remedy);
-        }
-        if sql::Db::is_exposed(&self.url) {
-            report.warn("store.url", "others than its owner may read the database, which holds the secrets of API keys", "chmod 600 the file");
-        }
-    }
-}
-
+/// A file that cannot be opened stops the start; a server that does not answer does not: what needs it waits for it.
 async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -> Option<sql::Db> {
-    match sql::Db::open(&settings.url, aux).await {
-        Ok(db) => {
+    let db = settings.database(aux, report)?;
+    match db.prepare_if_there().await {
+        Ok(()) => {
             settings.check(report);
             Some(db)
         }
@@ -188,6 +173,12 @@ async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -
 
 /// Names longer than this stand in no table and are not looked up.
 const MAX_NAME_BYTES: usize = 255;
+
+/// Whether anything in a table could be called so. No database but SQLite keeps a NUL, and PostgreSQL does not even ask for one.
+fn can_be_a_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains('\0')
+}
+
 /// How many questions to the database are under way at a time.
 const LOADS: usize = 1024;
 
@@ -220,7 +211,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_database_that_cannot_be_opened_is_reported_and_stops_the_start() {
         let mut report = Report::default();
-        let settings = Settings { url: "sqlite:/nonexistent/doorward.db".to_owned() };
+        let settings = Settings::at("sqlite:/nonexistent/doorward.db");
         assert!(open_database(&settings, &Handle::current(), &mut report).await.is_none());
         let problem = report.problems().first().unwrap();
         assert_eq!(problem.key, "store.url");
@@ -232,7 +223,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("d.db");
-        let settings = Settings { url: format!("sqlite:{}", file.display()) };
+        let settings = Settings::at(format!("sqlite:{}", file.display()));
         let mut report = Report::default();
         assert!(open_database(&settings, &Handle::current(), &mut report).await.is_some());
         assert!(report.problems().is_empty());
