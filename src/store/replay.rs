@@ -35,7 +35,16 @@ impl Replay {
     /// Whether `signature` (a hash over scheme, key and MAC) is used for the first time. It is remembered until
     /// `until` (Unix seconds, inclusive). A signature whose `until` has passed is never a first use: what it was may
     /// be forgotten. `Err` when the memory is full of signatures that are still to be remembered.
-    pub fn first_use(&self, signature: [u8; 32], until: i64, now: i64) -> Result<bool, Unavailable> {
+    ///
+    /// Asynchronous because replicas may share the memory. Dropping the future never lets a signature in: what was
+    /// noted stays noted.
+    #[allow(clippy::unused_async, reason = "the shared memory is asked here")]
+    pub async fn first_use(&self, signature: [u8; 32], until: i64, now: i64) -> Result<bool, Unavailable> {
+        self.first_use_here(signature, until, now)
+    }
+
+    /// The same by this process's memory alone.
+    fn first_use_here(&self, signature: [u8; 32], until: i64, now: i64) -> Result<bool, Unavailable> {
         // After a panic under the lock nobody knows what was noted: refuse.
         let mut used = self.used.lock().map_err(|_| Unavailable::new(SOURCE, "it broke"))?;
         used.forget(now);
@@ -86,35 +95,35 @@ mod tests {
     #[test]
     fn a_signature_is_used_once_until_its_window_has_passed() {
         let replay = Replay::new(10);
-        assert!(replay.first_use([1; 32], 100, 90).unwrap());
+        assert!(replay.first_use_here([1; 32], 100, 90).unwrap());
         for now in [90, 95, 100] {
-            assert!(!replay.first_use([1; 32], 100, now).unwrap(), "{now}");
+            assert!(!replay.first_use_here([1; 32], 100, now).unwrap(), "{now}");
         }
-        assert!(replay.first_use([2; 32], 100, 100).unwrap());
-        assert!(!replay.first_use([3; 32], 100, 101).unwrap(), "its window has passed");
-        assert!(replay.first_use([1; 32], 200, 101).unwrap(), "the same bytes in a later window");
+        assert!(replay.first_use_here([2; 32], 100, 100).unwrap());
+        assert!(!replay.first_use_here([3; 32], 100, 101).unwrap(), "its window has passed");
+        assert!(replay.first_use_here([1; 32], 200, 101).unwrap(), "the same bytes in a later window");
         assert_eq!(replay.len(), 1);
     }
 
     #[test]
     fn a_full_memory_refuses_and_forgets_nothing_that_could_come_again() {
         let replay = Replay::new(2);
-        assert!(replay.first_use([1; 32], 100, 90).unwrap());
-        assert!(replay.first_use([2; 32], 110, 90).unwrap());
-        assert!(replay.first_use([3; 32], 120, 90).is_err());
-        assert!(!replay.first_use([1; 32], 100, 90).unwrap(), "known ones are still told apart");
-        assert!(replay.first_use([3; 32], 120, 101).unwrap(), "one has passed: there is room");
-        assert!(replay.first_use([4; 32], 120, 101).is_err());
-        assert!(Replay::new(0).first_use([1; 32], 1, 0).is_err());
+        assert!(replay.first_use_here([1; 32], 100, 90).unwrap());
+        assert!(replay.first_use_here([2; 32], 110, 90).unwrap());
+        assert!(replay.first_use_here([3; 32], 120, 90).is_err());
+        assert!(!replay.first_use_here([1; 32], 100, 90).unwrap(), "known ones are still told apart");
+        assert!(replay.first_use_here([3; 32], 120, 101).unwrap(), "one has passed: there is room");
+        assert!(replay.first_use_here([4; 32], 120, 101).is_err());
+        assert!(Replay::new(0).first_use_here([1; 32], 1, 0).is_err());
     }
 
     #[test]
     fn a_clock_that_is_set_back_lets_nothing_in_again() {
         let replay = Replay::new(10);
-        assert!(replay.first_use([1; 32], 100, 90).unwrap());
-        assert!(replay.first_use([2; 32], 100_000, 99_990).unwrap());
-        assert!(!replay.first_use([1; 32], 100, 90).unwrap(), "forgotten, and still not let in");
-        assert!(replay.first_use([3; 32], 101, 90).unwrap());
+        assert!(replay.first_use_here([1; 32], 100, 90).unwrap());
+        assert!(replay.first_use_here([2; 32], 100_000, 99_990).unwrap());
+        assert!(!replay.first_use_here([1; 32], 100, 90).unwrap(), "forgotten, and still not let in");
+        assert!(replay.first_use_here([3; 32], 101, 90).unwrap());
     }
 
     #[test]
@@ -123,7 +132,7 @@ mod tests {
         let threads: Vec<_> = (0..8)
             .map(|_| {
                 let replay = Arc::clone(&replay);
-                std::thread::spawn(move || (0..100u8).filter(|n| replay.first_use([*n; 32], 100, 90).unwrap()).count())
+                std::thread::spawn(move || (0..100u8).filter(|n| replay.first_use_here([*n; 32], 100, 90).unwrap()).count())
             })
             .collect();
         let firsts: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
@@ -148,7 +157,7 @@ mod tests {
                 if expected == Some(true) {
                     model.insert(signature, until);
                 }
-                prop_assert_eq!(replay.first_use([signature; 32], until, now).ok(), expected);
+                prop_assert_eq!(replay.first_use_here([signature; 32], until, now).ok(), expected);
                 prop_assert_eq!(replay.len(), model.len());
             }
         }
@@ -158,7 +167,7 @@ mod tests {
             let replay = Replay::new(100);
             let mut accepted = HashSet::new();
             for (signature, until, now) in steps {
-                if replay.first_use([signature; 32], until, now).unwrap() {
+                if replay.first_use_here([signature; 32], until, now).unwrap() {
                     prop_assert!(until >= now);
                     prop_assert!(accepted.insert((signature, until)));
                 }

@@ -2,11 +2,13 @@
 //!
 //! Nothing here knows of requests, stores or the network.
 
+mod moment;
 mod pattern;
 mod report;
 mod secret;
 mod units;
 
+pub use moment::Moment;
 pub use pattern::{HostPattern, PathPattern};
 pub use report::{Problem, Report, Severity};
 pub use secret::{Secret, SecretSource};
