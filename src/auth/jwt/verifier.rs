@@ -6,11 +6,10 @@ use std::time::Duration;
 use super::claims::ClaimRules;
 use super::compact::{Compact, decode};
 use super::header::HeaderRules;
-use super::json;
 use super::keys::Keys;
 use crate::auth::{AuthError, Refusal, Subject};
 use crate::store::facts::{FactKey, Facts};
-use crate::types::unix_now;
+use crate::types::{json, unix_now};
 
 /// Everything that a token is judged by.
 #[derive(Debug)]
