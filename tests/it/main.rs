@@ -41,6 +41,7 @@ mod replay;
 mod routes;
 mod s3_v2;
 mod secrets;
+mod store;
 mod tidy;
 mod tokens;
 mod websocket;
