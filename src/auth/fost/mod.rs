@@ -138,7 +138,7 @@ impl Fost {
             body => nothing(body, &self.room).await?,
         };
         let subject = self.rules.settle(signed, key.as_deref(), macs, length, (inbound.query(), inbound.rule_path()), now)?;
-        if once && !self.stores.replay.first_use(memory, until, now)? {
+        if once && !self.stores.replay.first_use(memory, until, now).await? {
             return Err(Refusal::Replayed.into());
         }
         Ok(subject)

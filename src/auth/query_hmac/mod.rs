@@ -144,7 +144,7 @@ impl QueryHmac {
         let subject = self.rules.settle(&signed, key.as_deref(), macs, inbound.rule_path(), now.div_euclid(timestamp::SECOND))?;
         // A timestamp has fractions; the memory counts seconds, and remembers to the end of the last one.
         let until = time.saturating_add(self.rules.max_skew).div_euclid(timestamp::SECOND);
-        if !self.stores.replay.first_use(memory, until, now.div_euclid(timestamp::SECOND))? {
+        if !self.stores.replay.first_use(memory, until, now.div_euclid(timestamp::SECOND)).await? {
             return Err(wrong(Refusal::Replayed));
         }
         Ok(subject)

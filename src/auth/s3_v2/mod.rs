@@ -126,7 +126,7 @@ impl S3V2 {
         let subject = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now)?;
         // The signature does not need the body: it is used up before the body is read, so that no other request can use it
         // while that takes its time.
-        if once_only(inbound.method()) && !self.stores.replay.first_use(self.rules.memory(&signed), until, now)? {
+        if once_only(inbound.method()) && !self.stores.replay.first_use(self.rules.memory(&signed), until, now).await? {
             return Err(Refusal::Replayed.into());
         }
         self.check_body(inbound.payload(), signed.md5).await?;

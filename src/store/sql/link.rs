@@ -10,8 +10,8 @@
 //! no request waits longer than it takes to see it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlPoolOptions};
@@ -26,7 +26,8 @@ use super::place::{Place, Target};
 use super::pool::Pool;
 use super::{DEADLINE, OpenError, open, unavailable};
 use crate::store::Unavailable;
-use crate::types::Secret;
+use crate::store::health::Health;
+use crate::types::{Secret, unix_now};
 
 /// Less than [`DEADLINE`], so that the cause that is reported is the lock and not the time.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(4);
@@ -50,8 +51,7 @@ pub(super) struct Link {
     ready: AtomicBool,
     /// Held by the one that prepares; when it last failed, and why.
     attempt: Arc<Mutex<Option<(Instant, Failed)>>>,
-    /// Why the database did not answer last; `None` while it does.
-    trouble: StdMutex<Option<Arc<str>>>,
+    pub(super) health: Health,
 }
 
 /// What came of an attempt to prepare.
@@ -90,7 +90,7 @@ impl Link {
                 Pool::Mysql(pool.connect_lazy_with(MySqlConnectOptions::clone(options)))
             }
         };
-        Arc::new(Self { place, pool, password_file, ready: AtomicBool::new(false), attempt: Arc::default(), trouble: StdMutex::default() })
+        Arc::new(Self { place, pool, password_file, ready: AtomicBool::new(false), attempt: Arc::default(), health: Health::new("store") })
     }
 
     /// Makes sure that the database can be asked. Of many callers one tries, the others wait for what comes of it.
@@ -118,8 +118,9 @@ impl Link {
         attempt.await.unwrap_or_else(|broken| Err(Failed::Unreachable(broken.to_string().into())))
     }
 
-    /// Learns from a question that failed whether the way is still open.
-    pub(super) fn learn(&self, error: &sqlx::Error) {
+    /// Learns from a question that was asked whether the way is still open.
+    pub(super) fn learn(&self, error: Option<&sqlx::Error>) {
+        let Some(error) = error else { return self.health.answered() };
         let broken = match error {
             sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
             // Refused at the door, shutting down, or the tables are gone: by the codes of PostgreSQL and of MySQL.
@@ -133,23 +134,29 @@ impl Link {
         };
         if broken && self.place.file().is_none() {
             self.remember(Some(error.to_string().into()));
+        } else {
+            self.health.failed(&error.to_string());
         }
     }
 
-    /// Why the database did not answer when it was asked last.
-    pub(super) fn trouble(&self) -> Option<Arc<str>> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
+    /// Whether the way is open: it is said once when that changes.
     fn remember(&self, cause: Option<Arc<str>>) {
-        self.ready.store(cause.is_none(), Ordering::Release);
-        let before = std::mem::replace(&mut *self.trouble.lock().unwrap_or_else(PoisonError::into_inner), cause.clone());
-        match (before, cause) {
-            (None, Some(cause)) => {
-                tracing::warn!(database = %self.place, %cause, "the store does not answer; what needs it is refused until it does")
+        let was_ready = self.ready.swap(cause.is_none(), Ordering::AcqRel);
+        match cause {
+            Some(cause) => {
+                let fell = was_ready || self.health.status(unix_now()).ok.is_none();
+                self.health.failed(&cause);
+                if fell {
+                    tracing::warn!(database = %self.place, %cause, "the store does not answer; what needs it is refused until it does");
+                }
             }
-            (Some(_), None) => tracing::info!(database = %self.place, "the store answers again"),
-            (None, None) | (Some(_), Some(_)) => {}
+            None => {
+                let rose = self.health.status(unix_now()).ok == Some(false);
+                self.health.answered();
+                if rose {
+                    tracing::info!(database = %self.place, "the store answers again");
+                }
+            }
         }
     }
 

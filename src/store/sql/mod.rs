@@ -28,6 +28,8 @@ use tokio::runtime::Handle;
 use self::link::Link;
 use self::pool::{Pool, Row, Value};
 use super::Unavailable;
+use super::health::SourceStatus;
+use crate::types::unix_now;
 
 pub use keys::{KeyListing, Rotation};
 pub use open::{CONNECTIONS, OpenError};
@@ -61,10 +63,9 @@ impl Db {
         let link = Arc::clone(&self.link);
         let question = async move {
             link.ready().await?;
-            work(link.pool.clone()).await.map_err(|error| {
-                link.learn(&error);
-                unavailable(error)
-            })
+            let answer = work(link.pool.clone()).await;
+            link.learn(answer.as_ref().err());
+            answer.map_err(unavailable)
         };
         match self.aux.spawn(async move { tokio::time::timeout(DEADLINE, question).await }).await {
             Ok(Ok(answer)) => answer,
@@ -97,10 +98,10 @@ impl Db {
         &self.link.place
     }
 
-    /// Why it did not answer when it was asked last; `None` while it does.
+    /// How it has fared.
     #[must_use]
-    pub fn trouble(&self) -> Option<Arc<str>> {
-        self.link.trouble()
+    pub fn status(&self) -> SourceStatus {
+        self.link.health.status(unix_now())
     }
 
     /// Lets the connections go; what is under way is finished. Questions asked later fail.
