@@ -1,5 +1,6 @@
 //! API keys: names with a shared secret or a public key.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,6 +8,7 @@ use tokio::runtime::Handle;
 
 use super::cache::{Known, Limits};
 use super::sql::Db;
+use super::usage::{Usage, Used};
 use super::{CacheSettings, LOADS, Metrics, Unavailable, can_be_a_name, digest, random_text};
 use crate::types::{PathPattern, Secret};
 
@@ -39,13 +41,22 @@ pub struct ApiKey {
     pub not_before: Option<i64>,
     /// Unix seconds from which on it is good no longer.
     pub expires: Option<i64>,
+    /// Told of each good use.
+    pub used: Used,
 }
 
 /// API keys in the store, remembered for `cache.max_age`. Cheap to clone.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Keys {
     db: Db,
+    usage: Arc<Usage>,
     known: Known<ApiKey>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("db", &self.db).finish_non_exhaustive()
+    }
 }
 
 impl Keys {
@@ -53,7 +64,7 @@ impl Keys {
     #[must_use]
     pub fn new(db: Db, cache: &CacheSettings, aux: &Handle, metrics: &Arc<Metrics>) -> Self {
         let known = Known::new("store", Limits::new(cache, LOADS), aux.clone(), Arc::clone(metrics), |metrics| &metrics.keys);
-        Self { db, known }
+        Self { usage: Usage::new(db.clone(), aux.clone()), db, known }
     }
 
     /// The key `name`, unless there is none or it is disabled or revoked. The caller judges its time of life.
@@ -62,8 +73,8 @@ impl Keys {
             return Ok(None);
         }
         let load = || {
-            let (db, name) = (self.db.clone(), name.to_owned());
-            async move { db.key(&name).await }
+            let (db, usage, name) = (self.db.clone(), Arc::clone(&self.usage), name.to_owned());
+            async move { Ok(db.key(&name).await?.map(|key| ApiKey { used: usage.of(&name), ..key })) }
         };
         self.known.get(digest(name), Instant::now(), load).await
     }

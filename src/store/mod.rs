@@ -25,6 +25,7 @@ mod settings;
 pub mod shared;
 pub mod sql;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 
 /// The answer cannot be had at the moment: 503, never "let it pass" and never "ask the next".

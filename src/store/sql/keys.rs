@@ -2,6 +2,7 @@
 
 use super::super::Unavailable;
 use super::super::keys::ApiKey;
+use super::super::usage::Used;
 use super::pool::{Row, Value};
 use super::{Db, damaged, to_list};
 use crate::types::{PathPattern, Secret, unix_now};
@@ -53,6 +54,9 @@ pub enum Rotation {
     /// Begun before and not finished; or to be finished without having begun.
     NotNow,
 }
+
+/// How many names the statement for uses has room for.
+const USES: usize = 32;
 
 impl Db {
     /// The key `name`, unless there is none or it is disabled or revoked.
@@ -136,6 +140,21 @@ impl Db {
         self.rotated(name, false).await
     }
 
+    /// Notes when keys were used, to the minute or so: as many as fit one statement have the latest time of them all.
+    pub async fn note_uses(&self, uses: &[(String, i64)]) -> Result<(), Unavailable> {
+        let sql = "UPDATE api_keys SET last_used = ? WHERE (last_used IS NULL OR last_used < ?) AND name IN
+                   (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        for some in uses.chunks(USES) {
+            let latest = some.iter().map(|(_, at)| *at).max().unwrap_or(0);
+            let mut values: Vec<Value> = vec![latest.into(), latest.into()];
+            // The places that are left hold the last name again.
+            let names = some.iter().chain(some.last().into_iter().cycle()).take(USES);
+            values.extend(names.map(|(name, _)| name.as_str().into()));
+            self.change(sql, values).await?;
+        }
+        Ok(())
+    }
+
     async fn rotated(&self, name: &str, changed: bool) -> Result<Rotation, Unavailable> {
         if changed {
             return Ok(Rotation::Done);
@@ -182,6 +201,7 @@ fn read(row: &Row) -> Result<ApiKey, Unavailable> {
         paths: paths.map_err(|error| damaged("paths", error))?,
         not_before: row.get("not_before")?,
         expires: row.get("expires")?,
+        used: Used::default(),
     })
 }
 

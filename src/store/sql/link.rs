@@ -139,6 +139,15 @@ impl Link {
         }
     }
 
+    /// Learns that a question was not answered in time.
+    pub(super) fn too_slow(&self) -> Arc<str> {
+        let cause: Arc<str> = format!("no answer within {} s", DEADLINE.as_secs()).into();
+        if self.place.file().is_none() && self.ready.load(Ordering::Acquire) {
+            self.remember(Some(Arc::clone(&cause)));
+        }
+        cause
+    }
+
     /// Whether the way is open: it is said once when that changes.
     fn remember(&self, cause: Option<Arc<str>>) {
         let was_ready = self.ready.swap(cause.is_none(), Ordering::AcqRel);

@@ -69,7 +69,7 @@ impl Db {
         };
         match self.aux.spawn(async move { tokio::time::timeout(DEADLINE, question).await }).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(unavailable(format_args!("no answer within {} s", DEADLINE.as_secs()))),
+            Ok(Err(_)) => Err(unavailable(self.link.too_slow())),
             Err(broken) => Err(unavailable(broken)),
         }
     }
