@@ -28,7 +28,7 @@ use crate::types::Report;
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
-pub use signing::SignError;
+pub use signing::{ALGORITHMS, SignError, valid_scope};
 
 /// A caller whose credential was verified.
 #[derive(Debug)]

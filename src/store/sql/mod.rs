@@ -6,6 +6,7 @@
 //! Times are whole Unix seconds. Every call runs on the aux runtime under a deadline; whatever goes wrong is
 //! [`Unavailable`], which means "nobody can say", never "there is none".
 
+mod foreign;
 mod keys;
 mod link;
 mod migrate;
@@ -31,6 +32,7 @@ use super::Unavailable;
 use super::health::SourceStatus;
 use crate::types::unix_now;
 
+pub use foreign::{DjKey, DjUser};
 pub use keys::{KeyListing, Rotation};
 pub use open::{CONNECTIONS, OpenError};
 pub use place::Place;
