@@ -11,10 +11,13 @@ use crate::types::{HumanDuration, Report};
 
 pub mod cache;
 pub mod facts;
+pub mod introspection;
 pub mod jwks;
 pub mod keys;
+pub mod mapping;
 pub mod passwords;
 pub mod replay;
+pub mod shared;
 pub mod sql;
 pub mod tokens;
 pub mod users;
@@ -86,6 +89,8 @@ pub struct Stores {
     pub replay: replay::Replay,
     /// Key sets of issuers.
     pub jwks: jwks::KeySets,
+    /// Introspection servers.
+    pub introspection: shared::Shared<introspection::Introspection>,
     /// Counters of the caches and sources.
     pub metrics: Arc<Metrics>,
     /// Runs what may block or wait for another machine.
@@ -154,6 +159,7 @@ impl Stores {
             facts: facts::Facts::new(cache.capacity),
             replay: replay::Replay::new(REPLAY_CAPACITY),
             jwks: jwks::KeySets::new(aux.clone()),
+            introspection: shared::Shared::default(),
             metrics,
             aux,
             cache: cache.clone(),
@@ -190,6 +196,12 @@ async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -
 const MAX_NAME_BYTES: usize = 255;
 /// How many questions to the database are under way at a time.
 const LOADS: usize = 1024;
+
+/// The name under which a source's facts are remembered: a fact of one source is never found for another.
+fn fact_scope(kind: &str, mark: &shared::Mark) -> String {
+    use base64::Engine;
+    format!("{kind} {}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(mark))
+}
 
 /// The key of a look-up: SHA-256 of what is looked up.
 fn digest(text: &str) -> cache::CacheKey {
