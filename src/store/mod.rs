@@ -19,6 +19,7 @@ pub mod passwords;
 pub mod replay;
 pub mod shared;
 pub mod sql;
+pub mod token_tables;
 pub mod tokens;
 pub mod users;
 
@@ -91,6 +92,8 @@ pub struct Stores {
     pub jwks: jwks::KeySets,
     /// Introspection servers.
     pub introspection: shared::Shared<introspection::Introspection>,
+    /// Token tables of other programs.
+    pub token_tables: shared::Shared<token_tables::TokenTable>,
     /// Counters of the caches and sources.
     pub metrics: Arc<Metrics>,
     /// Runs what may block or wait for another machine.
@@ -160,6 +163,7 @@ impl Stores {
             replay: replay::Replay::new(REPLAY_CAPACITY),
             jwks: jwks::KeySets::new(aux.clone()),
             introspection: shared::Shared::default(),
+            token_tables: shared::Shared::default(),
             metrics,
             aux,
             cache: cache.clone(),
