@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::{bail, ensure};
 use clap::Subcommand;
 use doorward::auth::valid_user_name;
-use doorward::store::keys::Keys;
-use doorward::store::sql::{Db, KeyListing, NewKey, Rotation};
+use doorward::store::keys::{ApiKey, Keys};
+use doorward::store::sql::{Db, KeyListing, Rotation};
 use doorward::types::{PathPattern, Secret};
 use serde_json::json;
 
@@ -110,8 +110,15 @@ async fn add(db: &Db, args: &Add) -> anyhow::Result<String> {
     }
     let paths = args.paths.iter().map(|text| text.parse()).collect::<Result<Vec<PathPattern>, String>>().map_err(anyhow::Error::msg)?;
     let secret = Keys::new_secret()?;
-    let key = NewKey { name: args.name.clone(), secret: secret.clone(), user: args.user.clone(), impersonate: args.impersonate, paths };
-    ensure!(db.add_key(key).await?, "there is a key named {:?} already, in use or revoked; choose another name", args.name);
+    let key = ApiKey {
+        name: args.name.clone(),
+        secret: Some(secret.clone()),
+        user: args.user.clone(),
+        impersonate: args.impersonate,
+        paths,
+        ..ApiKey::default()
+    };
+    ensure!(db.add_key(&key).await?, "there is a key named {:?} already, in use or revoked; choose another name", args.name);
     shown_once(&args.name, &secret, args.json)
 }
 
@@ -217,11 +224,11 @@ mod tests {
         let (db, _dir) = store().await;
         let answer = key(&db, "add aspnet --user webshop --impersonate --path /api/** --path /x --json").await.unwrap();
         let stored = db.key("aspnet").await.unwrap().unwrap();
-        assert_eq!((secret(&answer).as_bytes(), secret(&answer).len()), (stored.secret.expose(), 43));
+        assert_eq!((secret(&answer).as_bytes(), secret(&answer).len()), (stored.secret.unwrap().expose(), 43));
         assert_eq!((stored.user.as_deref(), stored.impersonate, stored.paths.len()), (Some("webshop"), true, 2));
         let plain = key(&db, "add other").await.unwrap();
         let stored = db.key("other").await.unwrap().unwrap();
-        assert_eq!(plain.lines().last().unwrap().as_bytes(), stored.secret.expose());
+        assert_eq!(plain.lines().last().unwrap().as_bytes(), stored.secret.unwrap().expose());
         let listed = key(&db, "list --json").await.unwrap() + &key(&db, "list").await.unwrap();
         assert!(listed.contains("aspnet") && !listed.contains(&secret(&answer)));
     }
@@ -234,9 +241,9 @@ mod tests {
         let new = secret(&key(&db, "rotate a --json").await.unwrap());
         assert!(key(&db, "rotate a").await.unwrap_err().to_string().contains("--finish"));
         let both = db.key("a").await.unwrap().unwrap();
-        assert_eq!((both.secret.expose(), both.next_secret.unwrap().expose()), (old.as_bytes(), new.as_bytes()));
+        assert_eq!((both.secret.unwrap().expose(), both.next_secret.unwrap().expose()), (old.as_bytes(), new.as_bytes()));
         key(&db, "rotate a --finish").await.unwrap();
-        assert_eq!(db.key("a").await.unwrap().unwrap().secret.expose(), new.as_bytes());
+        assert_eq!(db.key("a").await.unwrap().unwrap().secret.unwrap().expose(), new.as_bytes());
     }
 
     #[tokio::test(flavor = "multi_thread")]

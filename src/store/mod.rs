@@ -7,17 +7,24 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use crate::types::{HumanDuration, Report};
+#[cfg(test)]
+use crate::types::HumanDuration;
+use crate::types::Report;
+
+pub use settings::{CacheSettings, OnStoreError};
 
 pub mod cache;
 pub mod facts;
+pub mod health;
 pub mod introspection;
 pub mod jwks;
 pub mod keys;
 pub mod mapping;
 pub mod passwords;
 pub mod replay;
+mod settings;
 pub mod shared;
+pub mod sources;
 pub mod sql;
 pub mod token_tables;
 pub mod tokens;
@@ -29,31 +36,6 @@ pub mod users;
 pub struct Settings {
     /// `sqlite:FILE`; created and migrated at start.
     pub url: String,
-}
-
-/// `[cache]`: of facts learned from stores and identity providers.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CacheSettings {
-    /// How many facts of each kind are kept at most.
-    pub capacity: u64,
-    /// How long a fact is believed; never past its own expiry.
-    pub max_age: HumanDuration,
-    /// How long "there is no such thing" is believed.
-    pub negative_max_age: HumanDuration,
-    /// How long a fact may outlive `max_age` while its source is down.
-    pub stale_if_error: HumanDuration,
-}
-
-impl Default for CacheSettings {
-    fn default() -> Self {
-        Self {
-            capacity: 100_000,
-            max_age: HumanDuration::from_secs(60),
-            negative_max_age: HumanDuration::from_secs(5),
-            stale_if_error: HumanDuration::from_secs(0),
-        }
-    }
 }
 
 /// The answer cannot be had at the moment: 503, never "let it pass" and never "ask the next".
@@ -88,12 +70,14 @@ pub struct Stores {
     pub facts: facts::Facts,
     /// Signatures that may be used once.
     pub replay: replay::Replay,
+    /// What replicas share; `None` without `cache.shared`.
+    pub shared: Option<shared::Shared>,
     /// Key sets of issuers.
     pub jwks: jwks::KeySets,
     /// Introspection servers.
-    pub introspection: shared::Shared<introspection::Introspection>,
+    pub introspection: sources::Sources<introspection::Introspection>,
     /// Token tables of other programs.
-    pub token_tables: shared::Shared<token_tables::TokenTable>,
+    pub token_tables: sources::Sources<token_tables::TokenTable>,
     /// Counters of the caches and sources.
     pub metrics: Arc<Metrics>,
     /// Runs what may block or wait for another machine.
@@ -139,10 +123,12 @@ impl CacheCounts {
 const REPLAY_CAPACITY: usize = 1 << 20;
 
 impl Stores {
-    /// Opens the store (created and migrated if need be) and makes the caches. `aux` runs all that waits.
-    /// Reports under `store` and returns `None` when the database cannot be opened.
+    /// Opens the store (created and migrated if need be), makes the caches, and begins to connect to what replicas share.
+    /// `aux` runs all that waits. Reports under `store` and `cache` and returns `None` when the database cannot be opened
+    /// or what `[cache]` says is wrong. A shared store that is down stops nothing.
     pub async fn open(store: Option<&Settings>, cache: &CacheSettings, aux: Handle, report: &mut Report) -> Option<Arc<Self>> {
         let metrics = Arc::new(Metrics::default());
+        let sharing = cache.read(report);
         let db = match store {
             Some(settings) => Some(open_database(settings, &aux, report).await?),
             None => None,
@@ -154,16 +140,22 @@ impl Stores {
                 return None;
             }
         };
+        let shared = sharing?.map(|sharing| shared::Shared::new(sharing.target, &cache.shared_prefix, cache.shared_timeout.0, aux.clone()));
+        let replay = replay::Replay::new(REPLAY_CAPACITY);
         Some(Arc::new(Self {
             keys: db.clone().map(|db| keys::Keys::new(db, cache, &aux, &metrics)),
             tokens: db.clone().map(|db| tokens::Tokens::new(db, cache, &aux, &metrics)),
             users: db.map(users::Users::new),
             passwords,
             facts: facts::Facts::new(cache.capacity),
-            replay: replay::Replay::new(REPLAY_CAPACITY),
+            replay: match &shared {
+                Some(shared) => replay.shared_by(shared.clone(), cache.on_store_error),
+                None => replay,
+            },
+            shared,
             jwks: jwks::KeySets::new(aux.clone()),
-            introspection: shared::Shared::default(),
-            token_tables: shared::Shared::default(),
+            introspection: sources::Sources::default(),
+            token_tables: sources::Sources::default(),
             metrics,
             aux,
             cache: cache.clone(),
@@ -202,7 +194,7 @@ const MAX_NAME_BYTES: usize = 255;
 const LOADS: usize = 1024;
 
 /// The name under which a source's facts are remembered: a fact of one source is never found for another.
-fn fact_scope(kind: &str, mark: &shared::Mark) -> String {
+fn fact_scope(kind: &str, mark: &sources::Mark) -> String {
     use base64::Engine;
     format!("{kind} {}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(mark))
 }

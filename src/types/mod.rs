@@ -4,6 +4,7 @@
 
 mod claim;
 pub mod json;
+mod moment;
 mod name;
 mod pattern;
 mod report;
@@ -11,6 +12,7 @@ mod secret;
 mod units;
 
 pub use claim::claim;
+pub use moment::Moment;
 pub use name::valid_user_name;
 pub use pattern::{HostPattern, PathPattern};
 pub use report::{Problem, Report, Severity};

@@ -16,4 +16,4 @@ pub(super) type Macs = signing::Macs<State>;
 pub(super) type PreparedKey = signing::PreparedKey<State>;
 
 /// A key without a user stands for its own name.
-pub(super) const MANNER: Manner = Manner { prefix: "", names_users: true };
+pub(super) const MANNER: Manner = Manner { prefix: "", names_users: true, algorithms: &["hmac-sha1"] };

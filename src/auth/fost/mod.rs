@@ -137,8 +137,8 @@ impl Fost {
             body if once => body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)).await?,
             body => nothing(body, &self.room).await?,
         };
-        let subject = self.rules.settle(signed, key.as_deref(), macs, length, inbound.query(), inbound.rule_path())?;
-        if once && !self.stores.replay.first_use(memory, until, now)? {
+        let subject = self.rules.settle(signed, key.as_deref(), macs, length, (inbound.query(), inbound.rule_path()), now)?;
+        if once && !self.stores.replay.first_use(memory, until, now).await? {
             return Err(Refusal::Replayed.into());
         }
         Ok(subject)
@@ -146,10 +146,11 @@ impl Fost {
 
     async fn signed_url(&self, inbound: &mut Inbound) -> Result<Arc<Subject>, AuthError> {
         let signed = url::read(&Head::of(inbound))?;
-        self.rules.not_expired(signed.expires, unix_now())?;
+        let now = unix_now();
+        self.rules.not_expired(signed.expires, now)?;
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let macs = signed.macs(self.rules.states(key.as_deref()));
-        let subject = verified(key.as_deref(), macs, &signed.tag)?.identify(None, inbound.rule_path())?;
+        let subject = verified(key.as_deref(), macs, &signed.tag)?.identify(None, inbound.rule_path(), now)?;
         nothing(inbound.payload(), &self.room).await?;
         Ok(subject)
     }
@@ -207,8 +208,8 @@ impl Rules {
         key: Option<&PreparedKey>,
         mut macs: Macs,
         length: u64,
-        query: Option<&str>,
-        path: &str,
+        (query, path): (Option<&str>, &str),
+        now: i64,
     ) -> Result<Arc<Subject>, Refusal> {
         let query = query.unwrap_or_default();
         if length == 0 {
@@ -216,7 +217,7 @@ impl Rules {
         } else if !query.is_empty() && !self.allow_unsigned_query {
             return Err(Refusal::Malformed("a query beside a body, which the signature does not cover"));
         }
-        verified(key, macs, &signed.tag)?.identify(signed.user, path)
+        verified(key, macs, &signed.tag)?.identify(signed.user, path, now)
     }
 
     /// What the replay memory keeps of a signature.

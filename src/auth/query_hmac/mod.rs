@@ -45,7 +45,7 @@ type Macs = signing::Macs<State>;
 type PreparedKey = signing::PreparedKey<State>;
 
 /// A key without a user stands for `apikey:KEY`.
-const MANNER: Manner = Manner { prefix: "apikey:", names_users: false };
+const MANNER: Manner = Manner { prefix: "apikey:", names_users: false, algorithms: &["hmac-sha256"] };
 
 const MISSING: &str = "parameter missing";
 const NOT_ALLOWED: &str = "entry point not allowed for the API key";
@@ -141,10 +141,10 @@ impl QueryHmac {
         } else if !body.is_empty() {
             body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)).await?;
         }
-        let subject = self.rules.settle(&signed, key.as_deref(), macs, inbound.rule_path())?;
+        let subject = self.rules.settle(&signed, key.as_deref(), macs, inbound.rule_path(), now.div_euclid(timestamp::SECOND))?;
         // A timestamp has fractions; the memory counts seconds, and remembers to the end of the last one.
         let until = time.saturating_add(self.rules.max_skew).div_euclid(timestamp::SECOND);
-        if !self.stores.replay.first_use(memory, until, now.div_euclid(timestamp::SECOND))? {
+        if !self.stores.replay.first_use(memory, until, now.div_euclid(timestamp::SECOND)).await? {
             return Err(wrong(Refusal::Replayed));
         }
         Ok(subject)
@@ -201,9 +201,9 @@ impl Rules {
         Err(AuthError::RefusedAs(refusal, ErrorForm::Forbidden(Cow::Owned(self.drift.clone()))))
     }
 
-    /// Judges a request whose body has been fed to `macs`. `path` is the decoded one. An unknown key has been measured as
+    /// Judges a request whose body has been fed to `macs`. `path` is the decoded one, `now` are seconds. An unknown key has been measured as
     /// long as a known one.
-    fn settle(&self, signed: &Signed, key: Option<&PreparedKey>, macs: Macs, path: &str) -> Result<Arc<Subject>, AuthError> {
+    fn settle(&self, signed: &Signed, key: Option<&PreparedKey>, macs: Macs, path: &str, now: i64) -> Result<Arc<Subject>, AuthError> {
         let judged = verified(key, macs, signed.tag.as_ref().map_or(&[], |tag| tag.as_slice()));
         let Some(known) = key else { return Err(told(Refusal::Wrong("no such key"), NOT_ALLOWED)) };
         if !known.opens(path) {
@@ -212,7 +212,7 @@ impl Rules {
         if let Some(flaw) = signed.flaw {
             return Err(wrong(Refusal::Malformed(flaw)));
         }
-        judged.map_err(wrong)?.identify(None, path).map_err(|refusal| told(refusal, NOT_ALLOWED))
+        judged.map_err(wrong)?.identify(None, path, now).map_err(|refusal| told(refusal, NOT_ALLOWED))
     }
 
     /// What the replay memory keeps of a signature.

@@ -29,7 +29,7 @@ fn judge(rules: &Rules, path: &str, query: &str, body: &[u8], now: i64) -> Resul
         let key = rules.keys.get(&signed.key);
         let mut macs = signed.begin(rules.keys.states(key));
         body.chunks(7).for_each(|chunk| macs.update(chunk));
-        rules.settle(&signed, key, macs, path)
+        rules.settle(&signed, key, macs, path, now.div_euclid(timestamp::SECOND))
     };
     judged().map(|subject| subject.user.clone()).map_err(|error| match error {
         AuthError::RefusedAs(_, ErrorForm::Forbidden(text)) => text.into_owned(),

@@ -49,7 +49,7 @@ type Macs = signing::Macs<State>;
 type PreparedKey = signing::PreparedKey<State>;
 
 /// A key without a user stands for its own name.
-const MANNER: Manner = Manner { prefix: "", names_users: false };
+const MANNER: Manner = Manner { prefix: "", names_users: false, algorithms: &["hmac-sha1"] };
 
 /// `[auth.NAME.s3-v2]`.
 #[derive(Debug, Deserialize)]
@@ -123,10 +123,10 @@ impl S3V2 {
         };
         let until = self.rules.in_time(signed.time, now)?;
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
-        let subject = self.rules.settle(&signed, key.as_deref(), inbound.rule_path())?;
+        let subject = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now)?;
         // The signature does not need the body: it is used up before the body is read, so that no other request can use it
         // while that takes its time.
-        if once_only(inbound.method()) && !self.stores.replay.first_use(self.rules.memory(&signed), until, now)? {
+        if once_only(inbound.method()) && !self.stores.replay.first_use(self.rules.memory(&signed), until, now).await? {
             return Err(Refusal::Replayed.into());
         }
         self.check_body(inbound.payload(), signed.md5).await?;
@@ -210,9 +210,9 @@ impl Rules {
     }
 
     /// Judges the signature. `path` is the decoded one. An unknown key is measured as long as a known one.
-    fn settle(&self, signed: &Signed, key: Option<&PreparedKey>, path: &str) -> Result<Arc<Subject>, Refusal> {
+    fn settle(&self, signed: &Signed, key: Option<&PreparedKey>, path: &str, now: i64) -> Result<Arc<Subject>, Refusal> {
         let macs = Macs::begin(self.keys.states(key), std::iter::once(signed.document.as_slice()));
-        verified(key, macs, &signed.tag)?.identify(None, path)
+        verified(key, macs, &signed.tag)?.identify(None, path, now)
     }
 
     /// What the replay memory keeps of a signature.

@@ -68,7 +68,7 @@ impl Case {
     fn judge(&self, rules: &Rules, now: i64) -> Result<String, Refusal> {
         let signed = self.read(rules)?;
         rules.in_time(signed.time, now)?;
-        rules.settle(&signed, rules.keys.get(&signed.key), &self.path).map(|subject| subject.user.clone())
+        rules.settle(&signed, rules.keys.get(&signed.key), &self.path, now).map(|subject| subject.user.clone())
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the schemes with a shared key have in common: keys that may sign, with their HMAC states made ready, and the
 //! spelling of names and signatures.
 
+mod holder;
 mod settings;
 mod spelling;
 
@@ -12,13 +13,14 @@ use hmac::{KeyInit, Mac};
 use http::Method;
 use sha2::{Digest, Sha256};
 
-use super::{AuthError, Refusal, valid_user_name};
+use super::{AuthError, Refusal};
 use crate::payload::{Payload, PayloadError, Room};
 use crate::store::facts::Subject;
 use crate::store::keys::ApiKey;
 use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
+pub(super) use self::holder::Holder;
 pub use self::settings::KeySettings;
 pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
 
@@ -43,6 +45,9 @@ pub(super) struct Manner {
     pub prefix: &'static str,
     /// Whether a request may name another user.
     pub names_users: bool,
+    /// What its keys may sign with: names of RFC 9421 where it has one. Those that begin with `hmac-` take a shared secret,
+    /// the others a public key.
+    pub algorithms: &'static [&'static str],
 }
 
 /// All keys of one scheme: those of the configuration, then those of the store.
@@ -96,7 +101,9 @@ impl<M: Mac + KeyInit + Clone> Keyring<M> {
         }
         let Some(store) = &stores.keys else { return Ok(None) };
         match store.find(name).await? {
-            // A key of the store without a usable secret is damage, not an unknown key.
+            // A key of another kind of scheme: unknown here, and measured as such.
+            Some(key) if key.secret.is_none() && key.public_key.is_some() => Ok(None),
+            // A key of the store without anything to verify with is damage, not an unknown key.
             Some(key) => {
                 PreparedKey::new(key, self.manner).map(|key| Some(Cow::Owned(key))).ok_or_else(|| Unavailable::new("store", "a key without a secret"))
             }
@@ -113,42 +120,26 @@ impl<M: Mac + KeyInit + Clone> Keyring<M> {
 /// A key, with the MAC of each of its secrets ready to be fed.
 #[derive(Debug, Clone)]
 pub(super) struct PreparedKey<M> {
-    key: Arc<ApiKey>,
+    holder: Holder,
     states: Vec<M>,
-    /// Who the key stands for when it names nobody else.
-    own: Arc<Subject>,
 }
 
 impl<M: Mac + KeyInit + Clone> PreparedKey<M> {
     /// `None` for a key that nobody may use: one without a secret.
     fn new(key: Arc<ApiKey>, manner: Manner) -> Option<Self> {
-        let secrets = std::iter::once(&key.secret).chain(&key.next_secret).filter(|secret| !secret.is_empty());
+        let secrets = key.secret.iter().chain(&key.next_secret).filter(|secret| !secret.is_empty());
         let states: Vec<M> = secrets.filter_map(|secret| <M as KeyInit>::new_from_slice(secret.expose()).ok()).collect();
-        let user = key.user.clone().unwrap_or_else(|| format!("{}{}", manner.prefix, key.name));
-        let own = Arc::new(Subject { user, ..Subject::default() });
-        (!states.is_empty()).then_some(Self { key, states, own })
+        (!states.is_empty()).then(|| Self { holder: Holder::new(key, manner), states })
     }
 
     /// Whether the key may call this (decoded) path.
     pub(super) fn opens(&self, rule_path: &str) -> bool {
-        self.key.paths.is_empty() || self.key.paths.iter().any(|pattern| pattern.matches(rule_path))
+        self.holder.opens(rule_path)
     }
 
-    /// Whom a request with this key's good signature stands for. `named` is the user that the request names and signs.
-    pub(super) fn identify(&self, named: Option<String>, rule_path: &str) -> Result<Arc<Subject>, Refusal> {
-        if !self.opens(rule_path) {
-            return Err(Refusal::Forbidden("the path is not among the key's paths"));
-        }
-        match named {
-            Some(user) if user != self.own.user => {
-                if !self.key.impersonate {
-                    return Err(Refusal::Forbidden("the key may not act for another user"));
-                }
-                Ok(Arc::new(Subject { user, ..Subject::default() }))
-            }
-            Some(_) | None if valid_user_name(&self.own.user) => Ok(Arc::clone(&self.own)),
-            Some(_) | None => Err(Refusal::Forbidden("the key's user has no name that an application can be told")),
-        }
+    /// See [`Holder::identify`].
+    pub(super) fn identify(&self, named: Option<String>, rule_path: &str, now: i64) -> Result<Arc<Subject>, Refusal> {
+        self.holder.identify(named, rule_path, now)
     }
 }
 

@@ -209,7 +209,7 @@ mod tests {
             assert_eq!((&claims["iat"], &claims["exp"]), (&json!(1000), &json!(1060)));
             let spki = pair.public_key_pem();
             let public = crate::store::jwks::PublicKey::from_pem(spki.as_bytes()).unwrap();
-            assert!(public.verifies(name.parse().unwrap(), &format!("{}.{}", parts[0], parts[1]), parts[2]));
+            assert!(public.verifies(name.parse().unwrap(), format!("{}.{}", parts[0], parts[1]).as_bytes(), parts[2]));
             assert!(!format!("{auth:?}").contains("PRIVATE"));
         }
     }
@@ -226,7 +226,7 @@ mod tests {
         let assertion = key.assertion("gate", "us", 0).unwrap();
         let (signed, signature) = assertion.rsplit_once('.').unwrap();
         let public = crate::store::jwks::PublicKey::from_pem(pem("PUBLIC KEY", public.as_ref()).as_bytes()).unwrap();
-        assert!(public.verifies(Algorithm::RS256, signed, signature));
+        assert!(public.verifies(Algorithm::RS256, signed.as_bytes(), signature));
     }
 
     #[test]

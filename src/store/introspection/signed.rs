@@ -113,7 +113,7 @@ impl<'t> Parts<'t> {
     }
 
     fn is_signed_by(&self, keyring: &Keyring) -> bool {
-        keyring.candidates(self.kid.as_deref(), self.algorithm).any(|key| key.verifies(self.algorithm, self.signed, self.signature))
+        keyring.candidates(self.kid.as_deref(), self.algorithm).any(|key| key.verifies(self.algorithm, self.signed.as_bytes(), self.signature))
     }
 }
 

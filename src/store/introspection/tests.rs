@@ -83,7 +83,7 @@ async fn no_failure_and_no_nonsense_is_an_answer_or_is_remembered() {
     }
     server.answer(Answer::Json(GOOD.to_owned()));
     assert!(tokens.find("secret-token").await.unwrap().is_some());
-    assert_eq!((tokens.status().last_error, tokens.status().failures_total), (None, 15));
+    assert_eq!((tokens.status().ok, tokens.status().failures_total), (Some(true), 15));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,33 +7,36 @@ use super::super::keys::ApiKey;
 use super::{Db, column, damaged, list, to_list};
 use crate::types::{PathPattern, Secret, unix_now};
 
-/// A key to be added.
-#[derive(Debug)]
-pub struct NewKey {
-    /// Its name.
-    pub name: String,
-    /// The shared secret.
-    pub secret: Secret,
-    /// Whom the key stands for.
-    pub user: Option<String>,
-    /// Whether it may act for other users.
-    pub impersonate: bool,
-    /// Which paths it may call; empty: all.
-    pub paths: Vec<PathPattern>,
-}
-
 /// A key as it is listed: without its secrets. Times are Unix seconds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct KeyListing {
     /// Its name.
     pub name: String,
+    /// Whether it has a shared secret.
+    pub has_secret: bool,
+    /// Whether it has a public key.
+    pub has_public_key: bool,
     /// Whom the key stands for.
     pub user: Option<String>,
+    /// The user's groups.
+    pub groups: Vec<String>,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// What it may sign with; empty: all that its scheme allows.
+    pub algorithms: Vec<String>,
     /// Whether it may act for other users.
     pub impersonate: bool,
     /// Which paths it may call; empty: all.
     pub paths: Vec<String>,
-    /// Whether a second secret is accepted at the moment.
+    /// When it begins to be good.
+    pub not_before: Option<i64>,
+    /// When it ends to be good.
+    pub expires: Option<i64>,
+    /// Whether it is refused until it is enabled again.
+    pub disabled: bool,
+    /// When it was last used, to the minute or so.
+    pub last_used: Option<i64>,
+    /// Whether a second secret or public key is accepted at the moment.
     pub rotating: bool,
     /// When it was added.
     pub created: i64,
@@ -53,32 +56,49 @@ pub enum Rotation {
 }
 
 impl Db {
-    /// The key `name`, unless there is none or it was revoked.
+    /// The key `name`, unless there is none or it is disabled or revoked.
     pub async fn key(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
         let name = name.to_owned();
         let row = self
             .ask(|pool| async move {
-                sqlx::query("SELECT name, secret, next_secret, user_name, impersonate, paths FROM api_keys WHERE name = ? AND revoked IS NULL")
-                    .bind(name)
-                    .fetch_optional(&pool)
-                    .await
+                sqlx::query(
+                    "SELECT name, secret, next_secret, public_key, next_public_key, user_name, group_names, scopes, algorithms, impersonate, paths,
+                            not_before, expires
+                     FROM api_keys WHERE name = ? AND revoked IS NULL AND disabled = 0",
+                )
+                .bind(name)
+                .fetch_optional(&pool)
+                .await
             })
             .await?;
         row.map(|row| read(&row)).transpose()
     }
 
     /// Adds a key; `false` if the name is taken, also by a revoked key.
-    pub async fn add_key(&self, key: NewKey) -> Result<bool, Unavailable> {
+    pub async fn add_key(&self, key: &ApiKey) -> Result<bool, Unavailable> {
         let paths: Vec<String> = key.paths.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+        let lists = [&key.groups, &key.scopes, &key.algorithms, &paths].map(|list| to_list(list));
+        let key = key.clone();
         self.ask(|pool| async move {
+            let [groups, scopes, algorithms, paths] = lists;
             let added = sqlx::query(
-                "INSERT INTO api_keys (name, secret, user_name, impersonate, paths, created) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+                "INSERT INTO api_keys (name, secret, next_secret, public_key, next_public_key, user_name, group_names, scopes, algorithms,
+                                       impersonate, paths, not_before, expires, disabled, created)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (name) DO NOTHING",
             )
             .bind(key.name)
-            .bind(key.secret.expose().to_vec())
+            .bind(key.secret.map(|secret| secret.expose().to_vec()))
+            .bind(key.next_secret.map(|secret| secret.expose().to_vec()))
+            .bind(key.public_key)
+            .bind(key.next_public_key)
             .bind(key.user)
+            .bind(groups)
+            .bind(scopes)
+            .bind(algorithms)
             .bind(i64::from(key.impersonate))
-            .bind(to_list(&paths))
+            .bind(paths)
+            .bind(key.not_before)
+            .bind(key.expires)
             .bind(unix_now())
             .execute(&pool)
             .await?;
@@ -92,7 +112,10 @@ impl Db {
         let rows = self
             .ask(|pool| async move {
                 sqlx::query(
-                    "SELECT name, user_name, impersonate, paths, next_secret IS NOT NULL AS rotating, created, revoked FROM api_keys ORDER BY name",
+                    "SELECT name, secret IS NOT NULL AS has_secret, public_key IS NOT NULL AS has_public_key, user_name, group_names, scopes, algorithms,
+                            impersonate, paths, not_before, expires, disabled, last_used, created, revoked,
+                            next_secret IS NOT NULL OR next_public_key IS NOT NULL AS rotating
+                     FROM api_keys ORDER BY name",
                 )
                 .fetch_all(&pool)
                 .await
@@ -117,11 +140,12 @@ impl Db {
     pub async fn begin_rotation(&self, name: &str, next: Secret) -> Result<Rotation, Unavailable> {
         let name = name.to_owned();
         self.ask(|pool| async move {
-            let changed = sqlx::query("UPDATE api_keys SET next_secret = ? WHERE name = ? AND revoked IS NULL AND next_secret IS NULL")
-                .bind(next.expose().to_vec())
-                .bind(&name)
-                .execute(&pool)
-                .await?;
+            let changed =
+                sqlx::query("UPDATE api_keys SET next_secret = ? WHERE name = ? AND revoked IS NULL AND secret IS NOT NULL AND next_secret IS NULL")
+                    .bind(next.expose().to_vec())
+                    .bind(&name)
+                    .execute(&pool)
+                    .await?;
             outcome(&pool, &name, changed.rows_affected()).await
         })
         .await
@@ -156,20 +180,36 @@ fn read(row: &SqliteRow) -> Result<ApiKey, Unavailable> {
     let paths = list(row, "paths")?.iter().map(|pattern| pattern.parse()).collect::<Result<Vec<PathPattern>, String>>();
     Ok(ApiKey {
         name: column(row, "name")?,
-        secret: Secret::new(column::<Vec<u8>>(row, "secret")?),
+        secret: column::<Option<Vec<u8>>>(row, "secret")?.map(Secret::new),
         next_secret: column::<Option<Vec<u8>>>(row, "next_secret")?.map(Secret::new),
+        public_key: column(row, "public_key")?,
+        next_public_key: column(row, "next_public_key")?,
         user: column(row, "user_name")?,
+        groups: list(row, "group_names")?,
+        scopes: list(row, "scopes")?,
+        algorithms: list(row, "algorithms")?,
         impersonate: column::<i64>(row, "impersonate")? == 1,
         paths: paths.map_err(|error| damaged("paths", error))?,
+        not_before: column(row, "not_before")?,
+        expires: column(row, "expires")?,
     })
 }
 
 fn listing(row: &SqliteRow) -> Result<KeyListing, Unavailable> {
     Ok(KeyListing {
         name: column(row, "name")?,
+        has_secret: column::<i64>(row, "has_secret")? == 1,
+        has_public_key: column::<i64>(row, "has_public_key")? == 1,
         user: column(row, "user_name")?,
+        groups: list(row, "group_names")?,
+        scopes: list(row, "scopes")?,
+        algorithms: list(row, "algorithms")?,
         impersonate: column::<i64>(row, "impersonate")? == 1,
         paths: list(row, "paths")?,
+        not_before: column(row, "not_before")?,
+        expires: column(row, "expires")?,
+        disabled: column::<i64>(row, "disabled")? != 0,
+        last_used: column(row, "last_used")?,
         rotating: column::<i64>(row, "rotating")? == 1,
         created: column(row, "created")?,
         revoked: column(row, "revoked")?,

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::Unavailable;
 
-pub use keys::{KeyListing, NewKey, Rotation};
+pub use keys::{KeyListing, Rotation};
 pub use open::OpenError;
 pub use tokens::{NewToken, TokenListing, TokenRow};
 pub use users::{NewUser, UserListing};

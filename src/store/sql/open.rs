@@ -21,36 +21,65 @@ const CONNECTIONS: u32 = 4;
 
 /// Each step is applied once, in order, in one transaction with the note that it was. A step that was released is
 /// never changed: a new one is added.
-const MIGRATIONS: &[(i64, &str)] = &[(
-    1,
-    "CREATE TABLE api_keys (
-        name TEXT NOT NULL PRIMARY KEY,
-        secret BLOB NOT NULL,
-        next_secret BLOB,
-        user_name TEXT,
-        impersonate INTEGER NOT NULL,
-        paths TEXT NOT NULL,
-        created INTEGER NOT NULL,
-        revoked INTEGER
-    ) STRICT;
-    CREATE TABLE tokens (
-        id TEXT NOT NULL PRIMARY KEY,
-        hash BLOB NOT NULL UNIQUE,
-        user_name TEXT NOT NULL,
-        scopes TEXT NOT NULL,
-        created INTEGER NOT NULL,
-        expires INTEGER NOT NULL,
-        revoked INTEGER
-    ) STRICT;
-    CREATE TABLE users (
-        name TEXT NOT NULL PRIMARY KEY,
-        password_hash TEXT NOT NULL,
-        email TEXT,
-        group_names TEXT NOT NULL,
-        disabled INTEGER NOT NULL,
-        created INTEGER NOT NULL
-    ) STRICT;",
-)];
+const MIGRATIONS: &[(i64, &str)] = &[
+    (
+        1,
+        "CREATE TABLE api_keys (
+            name TEXT NOT NULL PRIMARY KEY,
+            secret BLOB NOT NULL,
+            next_secret BLOB,
+            user_name TEXT,
+            impersonate INTEGER NOT NULL,
+            paths TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            revoked INTEGER
+        ) STRICT;
+        CREATE TABLE tokens (
+            id TEXT NOT NULL PRIMARY KEY,
+            hash BLOB NOT NULL UNIQUE,
+            user_name TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            created INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            revoked INTEGER
+        ) STRICT;
+        CREATE TABLE users (
+            name TEXT NOT NULL PRIMARY KEY,
+            password_hash TEXT NOT NULL,
+            email TEXT,
+            group_names TEXT NOT NULL,
+            disabled INTEGER NOT NULL,
+            created INTEGER NOT NULL
+        ) STRICT;",
+    ),
+    // A key may do without a secret, which SQLite lets no ALTER say.
+    (
+        2,
+        "CREATE TABLE api_keys_2 (
+            name TEXT NOT NULL PRIMARY KEY,
+            secret BLOB,
+            next_secret BLOB,
+            public_key TEXT,
+            next_public_key TEXT,
+            user_name TEXT,
+            group_names TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            algorithms TEXT NOT NULL,
+            impersonate INTEGER NOT NULL,
+            paths TEXT NOT NULL,
+            not_before INTEGER,
+            expires INTEGER,
+            disabled INTEGER NOT NULL,
+            last_used INTEGER,
+            created INTEGER NOT NULL,
+            revoked INTEGER
+        ) STRICT;
+        INSERT INTO api_keys_2 (name, secret, next_secret, user_name, group_names, scopes, algorithms, impersonate, paths, disabled, created, revoked)
+            SELECT name, secret, next_secret, user_name, '[]', '[]', '[]', impersonate, paths, 0, created, revoked FROM api_keys;
+        DROP TABLE api_keys;
+        ALTER TABLE api_keys_2 RENAME TO api_keys;",
+    ),
+];
 
 /// Why the database was not opened: what is wrong and what to do.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -221,6 +250,8 @@ mod tests {
 
     use super::*;
 
+    const NEWEST: i64 = 2;
+
     async fn version(db: &Db) -> i64 {
         sqlx::query_scalar("SELECT max(version) FROM doorward_schema").fetch_one(&db.pool).await.unwrap()
     }
@@ -234,14 +265,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let aux = Handle::current();
         let db = Db::open(&url(&dir), &aux).await.unwrap();
-        assert_eq!(version(&db).await, 1);
+        assert_eq!(version(&db).await, NEWEST);
         for entry in std::fs::read_dir(dir.path()).unwrap() {
             let entry = entry.unwrap();
             assert_eq!(entry.metadata().unwrap().mode() & 0o777, 0o600, "{:?}", entry.file_name());
         }
         assert!(!Db::is_exposed(&url(&dir)));
         let again = Db::open(&url(&dir), &aux).await.unwrap();
-        assert_eq!(version(&again).await, 1);
+        assert_eq!(version(&again).await, NEWEST);
         std::fs::set_permissions(dir.path().join("doorward.db"), std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(Db::is_exposed(&url(&dir)));
     }
@@ -263,7 +294,7 @@ mod tests {
         let opened = futures_util::future::join_all((0..6).map(|_| Db::open(&url, &aux))).await;
         for db in opened {
             let steps: i64 = sqlx::query_scalar("SELECT count(*) FROM doorward_schema").fetch_one(&db.unwrap().pool).await.unwrap();
-            assert_eq!(steps, 1);
+            assert_eq!(steps, NEWEST);
         }
     }
 
@@ -294,13 +325,34 @@ mod tests {
     async fn a_step_that_fails_leaves_nothing_of_itself() {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open(&url(&dir), &Handle::current()).await.unwrap();
-        let steps = [MIGRATIONS[0], (2, "CREATE TABLE half (id INTEGER); CREATE TABLE api_keys (id INTEGER);")];
-        assert!(matches!(migrate(&db.pool, &steps).await, Err(OpenFailure::Sql(_))));
-        assert_eq!(version(&db).await, 1);
+        let steps = |last| [MIGRATIONS[0], MIGRATIONS[1], (3, last)];
+        let broken = steps("CREATE TABLE half (id INTEGER); CREATE TABLE api_keys (id INTEGER);");
+        assert!(matches!(migrate(&db.pool, &broken).await, Err(OpenFailure::Sql(_))));
+        assert_eq!(version(&db).await, NEWEST);
         let half: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetch_one(&db.pool).await.unwrap();
         assert_eq!(half, 0);
-        assert!(migrate(&db.pool, &[MIGRATIONS[0], (2, "CREATE TABLE whole (id INTEGER)")]).await.is_ok());
-        assert_eq!(version(&db).await, 2);
+        assert!(migrate(&db.pool, &steps("CREATE TABLE whole (id INTEGER)")).await.is_ok());
+        assert_eq!(version(&db).await, 3);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn keys_of_an_older_doorward_are_taken_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("doorward.db");
+        let old = SqlitePool::connect_with(SqliteConnectOptions::new().filename(&path).create_if_missing(true)).await.unwrap();
+        migrate(&old, &MIGRATIONS[..1]).await.ok().unwrap();
+        let key = "INSERT INTO api_keys (name, secret, next_secret, user_name, impersonate, paths, created, revoked)";
+        for (name, revoked) in [("a", "NULL"), ("gone", "7")] {
+            let sql = format!("{key} VALUES ('{name}', x'01', x'02', 'u', 1, '[\"/api/**\"]', 5, {revoked})");
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&old).await.unwrap();
+        }
+        old.close().await;
+        let db = Db::open(&url(&dir), &Handle::current()).await.unwrap();
+        let key = db.key("a").await.unwrap().unwrap();
+        assert_eq!((key.secret.unwrap().expose(), key.next_secret.unwrap().expose(), key.user.as_deref()), (&[1][..], &[2][..], Some("u")));
+        assert!(key.impersonate && key.paths.len() == 1 && key.groups.is_empty() && key.expires.is_none());
+        assert!(db.key("gone").await.unwrap().is_none());
+        assert_eq!(db.list_keys().await.unwrap().iter().map(|key| (key.created, key.revoked)).collect::<Vec<_>>(), [(5, None), (5, Some(7))]);
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -19,9 +19,11 @@ use zeroize::Zeroizing;
 
 use super::cache::{Known, Limits};
 use super::facts::{Facts, Subject};
+use super::health::{Health, SourceStatus};
 use super::mapping::Mapping;
-use super::shared::{Health, Mark, SourceStatus};
+use super::sources::Mark;
 use super::{CacheSettings, LOADS, Metrics, Unavailable};
+use crate::types::unix_now;
 
 mod database;
 mod fact;
@@ -77,7 +79,7 @@ impl TokenTable {
             reading: table.reading,
             mapping,
             detected: Mutex::default(),
-            health: Health::default(),
+            health: Health::new(&format!("token table {}", table.database.name())),
         };
         Self { scope: super::fact_scope(NAME, mark), asker: Arc::new(asker), known }
     }
@@ -87,7 +89,7 @@ impl TokenTable {
         let key = Facts::key(&self.scope, token.as_bytes());
         let load = || {
             let (asker, token) = (Arc::clone(&self.asker), Zeroizing::new(token.to_owned()));
-            async move { asker.health.note(asker.ask(&token).await) }
+            async move { asker.noted(&token).await }
         };
         self.known.get(key, Instant::now(), load).await
     }
@@ -95,11 +97,20 @@ impl TokenTable {
     /// How the database is.
     #[must_use]
     pub fn status(&self) -> SourceStatus {
-        self.asker.health.status(&self.asker.name)
+        self.asker.health.status(unix_now())
     }
 }
 
 impl Asker {
+    async fn noted(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
+        let said = self.ask(token).await;
+        match &said {
+            Ok(_) => self.health.answered(),
+            Err(error) => self.health.failed(&error.cause),
+        }
+        said
+    }
+
     async fn ask(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
         match tokio::time::timeout(DEADLINE, self.look_up(token)).await {
             Ok(Ok(said)) => Ok(said),

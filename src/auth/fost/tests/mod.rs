@@ -56,13 +56,13 @@ impl Case {
                 return Err(Refusal::Malformed("a body that the signature does not cover"));
             }
             self.body.chunks(7).for_each(|chunk| macs.update(chunk));
-            return rules.settle(signed, key, macs, self.body.len() as u64, self.query.as_deref(), &path);
+            return rules.settle(signed, key, macs, self.body.len() as u64, (self.query.as_deref(), &path), now);
         }
         assert!(url::is_mine(self.query.as_deref()), "not claimed");
         let signed = url::read(&self.head())?;
         rules.not_expired(signed.expires, now)?;
         let key = rules.keys.get(&signed.key);
-        verified(key, signed.macs(rules.states(key)), &signed.tag)?.identify(None, &path)
+        verified(key, signed.macs(rules.states(key)), &signed.tag)?.identify(None, &path, now)
     }
 
     fn header(mut self, name: &str, value: &str) -> Self {
