@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 const MAX_DEPTH: usize = 16;
 
 /// Reads `bytes`, which hold one JSON object with unique names and nothing else.
-pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub(in crate::auth) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: MAX_DEPTH }.deserialize(&mut json).ok()?;
     json.end().ok()?;
