@@ -14,6 +14,7 @@ pub mod s3_v2;
 mod sender;
 mod signing;
 mod token;
+mod token_review;
 mod uploads;
 
 use std::borrow::Cow;
@@ -231,6 +232,8 @@ schemes! {
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
     token::Token = "token",
+    /// Tokens that the Kubernetes API server knows.
+    token_review::TokenReview = "kubernetes-token-review",
     /// User name and password, RFC 7617.
     basic::Basic = "basic",
 }
