@@ -5,7 +5,6 @@
 
 mod basic;
 mod bearer;
-mod claim;
 pub mod fost;
 mod jwt;
 mod policy;
@@ -29,7 +28,7 @@ use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
 pub use crate::store::facts::Subject;
-pub use claim::claim;
+pub use crate::types::{claim, valid_user_name};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
 
@@ -58,7 +57,17 @@ pub enum AuthError {
     Unavailable(#[from] Unavailable),
     /// The body that the signature covers could not be read: 413, 408 or 400.
     #[error(transparent)]
-    Payload(#[from] PayloadError),
+    Payload(PayloadError),
+}
+
+impl From<PayloadError> for AuthError {
+    /// A body that is not the one that was signed is a wrong credential.
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::Mismatch(mismatch) => Self::Refused(Refusal::Wrong(mismatch.0)),
+            PayloadError::TooLarge(_) | PayloadError::TimedOut | PayloadError::Broken(_) | PayloadError::Spool(_) => Self::Payload(error),
+        }
+    }
 }
 
 /// Why a credential was refused. `Display` is for the log; the client sees [`Refusal::code`] at most.
@@ -316,15 +325,6 @@ fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challeng
         }
     }
     all
-}
-
-/// Whether `name` may be told to an application: 1 to 255 bytes, no control character, no blank at either end, none of
-/// the invisible characters that make two names look alike on a screen (zero-width, bidirectional, U+FEFF).
-#[must_use]
-pub fn valid_user_name(name: &str) -> bool {
-    let invisible =
-        |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !name.is_empty() && name.len() <= 255 && name.trim() == name && !name.chars().any(|c| c.is_control() || invisible(c))
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::store::cache::{Known, Limits};
 use crate::store::facts::Facts;
 use crate::store::jwks::bearer_token;
 use crate::store::{Stores, Unavailable};
-use crate::types::{Report, unix_now};
+use crate::types::{self, Report, unix_now};
 
 /// Longer tokens are refused before anything is computed of them.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -267,8 +267,7 @@ fn read(body: &[u8], token: &str, audiences: &[String]) -> Result<Option<Subject
 /// The token's own `exp`. The server has verified it; it does not say it.
 fn expiry(token: &str) -> Option<i64> {
     let payload = decode(token.split('.').nth(1)?)?;
-    let claims: Map<String, Value> = serde_json::from_slice(&payload).ok()?;
-    date(&claims, "exp", f64::floor).ok().flatten()
+    date(&types::json::object(&payload)?, "exp", f64::floor).ok().flatten()
 }
 
 #[cfg(test)]

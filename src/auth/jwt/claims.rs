@@ -5,6 +5,7 @@
 use serde_json::{Map, Number, Value};
 
 use crate::auth::{Refusal, Subject, valid_user_name};
+use crate::types::claim;
 
 /// The last second of the year 9999. No token lives longer; a date beyond it is a mistake, such as milliseconds.
 const LAST_SECOND: i64 = 253_402_300_799;
@@ -61,7 +62,7 @@ impl ClaimRules {
                 return Err(Refusal::NotYetValid);
             }
         }
-        if self.required.iter().any(|path| find(claims, path).is_none_or(Value::is_null)) {
+        if self.required.iter().any(|path| claim(claims, path).is_none_or(Value::is_null)) {
             return Err(Refusal::Malformed("the token lacks a claim that is required"));
         }
         Ok(())
@@ -69,7 +70,7 @@ impl ClaimRules {
 
     /// Whom the token is about. The claims have been judged.
     pub fn subject(&self, claims: Map<String, Value>) -> Result<Subject, Refusal> {
-        let user = match find(&claims, &self.user) {
+        let user = match claim(&claims, &self.user) {
             Some(Value::String(user)) if valid_user_name(user) => user.clone(),
             Some(Value::Number(number)) if self.numbers_name_users && (number.is_i64() || number.is_u64()) => number.to_string(),
             Some(Value::String(_)) => return Err(Refusal::Malformed("the claim with the user's name holds no valid name")),
@@ -79,7 +80,7 @@ impl ClaimRules {
         Ok(Subject {
             user,
             email: self.email(&claims),
-            groups: list(find(&claims, &self.groups)).filter(|group| valid_user_name(group)).map(str::to_owned).collect(),
+            groups: list(claim(&claims, &self.groups)).filter(|group| valid_user_name(group)).map(str::to_owned).collect(),
             scopes: scopes(&claims),
             expires: date(&claims, "exp", f64::floor)?,
             claims,
@@ -141,20 +142,9 @@ impl ClaimRules {
             Some(Value::String(text)) => text != "true",
             Some(_) => true,
         };
-        let email = find(claims, &self.email)?.as_str().filter(|email| valid_user_name(email))?;
+        let email = claim(claims, &self.email)?.as_str().filter(|email| valid_user_name(email))?;
         (!doubted).then(|| email.to_owned())
     }
-}
-
-/// The claim at `path`: the one of exactly that name (names such as `https://example.com/groups` hold dots), or one
-/// nested in others, with dots between their names.
-pub(in crate::auth) fn find<'c>(claims: &'c Map<String, Value>, path: &str) -> Option<&'c Value> {
-    if let Some(value) = claims.get(path) {
-        return Some(value);
-    }
-    let mut names = path.split('.');
-    let first = claims.get(names.next()?)?;
-    names.try_fold(first, |value, name| value.as_object()?.get(name))
 }
 
 /// The strings of a claim that is one string or a list; anything else has none.
@@ -200,8 +190,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::json::object;
     use super::*;
+    use crate::types::json::object;
 
     const NOW: i64 = 1_800_000_000;
 
@@ -380,25 +370,6 @@ mod tests {
         let mut nameless = good().as_object().unwrap().clone();
         nameless.remove("sub");
         assert!(matches!(rules().subject(nameless), Err(Refusal::Malformed(_))));
-    }
-
-    #[test]
-    fn claims_are_found_by_their_whole_name_first_and_then_by_dots() {
-        let claims = json!({"a": {"b": {"c": 1}, "b.c": 2}, "x.y": 3, "x": {"y": 4}, "": {"": 5}, "https://app.example/groups": 6, "l": [7]});
-        let claims = claims.as_object().unwrap();
-        for (path, value) in [
-            ("a.b.c", Some(1)),
-            ("x.y", Some(3)),
-            (".", Some(5)),
-            ("https://app.example/groups", Some(6)),
-            ("a.b.c.d", None),
-            ("a.x", None),
-            ("l.0", None),
-            ("b", None),
-            ("..", None),
-        ] {
-            assert_eq!(find(claims, path).and_then(Value::as_i64), value, "{path}");
-        }
     }
 
     #[test]

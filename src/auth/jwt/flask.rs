@@ -12,9 +12,9 @@ use serde_json::{Map, Value};
 
 use super::claims::date;
 use super::compact::{Compact, decode};
-use super::json;
 use super::verifier::Rules;
 use crate::auth::{ErrorForm, Refusal};
+use crate::types::json;
 
 /// What a refusal is called when no token was found. `words` are those of the `Authorization` header.
 pub(super) fn without_token(why: &Refusal, words: usize) -> ErrorForm {

@@ -33,7 +33,6 @@ pub(super) mod claims;
 pub(super) mod compact;
 mod flask;
 pub(super) mod header;
-pub(super) mod json;
 mod keys;
 mod revoked;
 mod settings;

@@ -8,11 +8,10 @@ use serde_json::Value;
 use super::claims::ClaimRules;
 use super::compact::{Compact, decode, named_issuer};
 use super::header::HeaderRules;
-use super::json;
 use super::keys::Keys;
 use crate::auth::{AuthError, Refusal, Subject};
 use crate::store::facts::{FactKey, Facts};
-use crate::types::unix_now;
+use crate::types::{json, unix_now};
 
 /// Everything that the tokens of a scheme are judged by.
 #[derive(Debug)]

@@ -19,9 +19,9 @@ use super::nonce::Nonces;
 use super::{Once, thumbprint};
 use crate::auth::jwt::compact::{Compact, decode};
 use crate::auth::jwt::header::HeaderRules;
-use crate::auth::jwt::json;
 use crate::inbound::Host;
 use crate::store::jwks::PublicKey;
+use crate::types::json;
 
 /// The header that holds a proof.
 pub(super) const HEADER: HeaderName = HeaderName::from_static("dpop");
