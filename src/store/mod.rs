@@ -16,14 +16,18 @@ pub use settings::{CacheSettings, OnStoreError};
 pub mod cache;
 pub mod facts;
 pub mod health;
+pub mod introspection;
 pub mod jwks;
 pub mod keys;
+pub mod mapping;
 mod own;
 pub mod passwords;
 pub mod replay;
 mod settings;
 pub mod shared;
+pub mod sources;
 pub mod sql;
+pub mod token_tables;
 pub mod tokens;
 pub mod usage;
 pub mod users;
@@ -66,6 +70,10 @@ pub struct Stores {
     pub shared: Option<shared::Shared>,
     /// Key sets of issuers.
     pub jwks: jwks::KeySets,
+    /// Introspection servers.
+    pub introspection: sources::Sources<introspection::Introspection>,
+    /// Token tables of other programs.
+    pub token_tables: sources::Sources<token_tables::TokenTable>,
     /// Counters of the caches and sources.
     pub metrics: Arc<Metrics>,
     /// Runs what may block or wait for another machine.
@@ -143,6 +151,8 @@ impl Stores {
             },
             shared,
             jwks: jwks::KeySets::new(aux.clone()),
+            introspection: sources::Sources::default(),
+            token_tables: sources::Sources::default(),
             metrics,
             aux,
             cache: cache.clone(),
@@ -175,6 +185,12 @@ fn can_be_a_name(name: &str) -> bool {
 
 /// How many questions to the database are under way at a time.
 const LOADS: usize = 1024;
+
+/// The name under which a source's facts are remembered: a fact of one source is never found for another.
+fn fact_scope(kind: &str, mark: &sources::Mark) -> String {
+    use base64::Engine;
+    format!("{kind} {}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(mark))
+}
 
 /// The key of a look-up: SHA-256 of what is looked up.
 fn digest(text: &str) -> cache::CacheKey {
