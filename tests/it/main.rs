@@ -29,6 +29,7 @@ mod hosts;
 mod identity;
 mod jwks;
 mod jwt;
+mod keys;
 mod limits;
 mod matrix;
 mod paths;
