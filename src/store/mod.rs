@@ -15,6 +15,7 @@ pub use settings::{CacheSettings, OnStoreError};
 
 pub mod cache;
 pub mod facts;
+mod follow;
 pub mod health;
 pub mod introspection;
 pub mod jwks;

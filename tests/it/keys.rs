@@ -170,6 +170,28 @@ async fn a_disabled_key_is_refused_until_it_is_enabled_while_the_gate_runs() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_key_is_seen_at_once_by_a_gate_that_would_remember_it_for_an_hour() {
+    for kind in Kind::ALL {
+        let (upstream, database) = (Upstream::echo(), Database::fresh(kind).await);
+        let setup = setup(&upstream).section("store", &format!("url = {:?}", database.url));
+        let gate = setup.section("cache", "max_age = \"1h\"\nnegative_max_age = \"1h\"").start().await;
+        assert_eq!(status(signed(&gate, "fost", "k", "anything", "/x")).await, 401, "there is none yet, and that is remembered");
+        let secret = add(&gate.setup, &["k"]);
+        for (command, expected) in [("", 200), ("disable", 401), ("enable", 200), ("revoke", 401)] {
+            if !command.is_empty() {
+                gate.setup.cli_ok(&["key", command, "k"], "");
+            }
+            within(command, async {
+                while status(signed(&gate, "fost", "k", &secret, "/x")).await != expected {
+                    breathe().await;
+                }
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn when_a_key_was_last_used_is_written_after_a_while_and_only_for_good_signatures() {
     for kind in Kind::ALL {
         let (upstream, database) = (Upstream::echo(), Database::fresh(kind).await);

@@ -38,7 +38,7 @@ enum Command {
     List(List),
     /// Refuse a key from now on
     ///
-    /// A Doorward that serves follows within cache.max_age. The name of a revoked key is not given again.
+    /// A Doorward that serves on the same store follows within a second or so. The name of a revoked key is not given again.
     Revoke(Name),
     /// Refuse a key until it is enabled again
     Disable(Name),
