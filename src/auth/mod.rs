@@ -22,6 +22,7 @@ use serde::Deserialize;
 
 use crate::inbound::{Conn, Inbound};
 use crate::payload::PayloadError;
+use crate::store::revocations::Revocations;
 use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
@@ -218,13 +219,24 @@ pub struct Scheme {
     /// Its kind, such as `jwt`: a metric label.
     pub kind_name: &'static str,
     kind: Kind,
+    revocations: Arc<Revocations>,
 }
 
 impl Scheme {
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
-        Some(Self { name: name.into(), kind_name, kind })
+        Some(Self { name: name.into(), kind_name, kind, revocations: Arc::clone(&stores.revocations) })
+    }
+
+    /// Whom the request comes from by this scheme, unless that credential was revoked: asked last, of every answer, so that
+    /// a revocation ends also what is remembered or was being looked up.
+    async fn identify(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
+        let Some(identity) = self.attempt(conn, inbound).await? else { return Ok(None) };
+        if self.revocations.permits(&identity.subject)? {
+            return Ok(Some(identity));
+        }
+        Err(Refusal::Wrong("the credential was revoked").into())
     }
 }
 
@@ -241,7 +253,7 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
         Access::Accept(schemes) => schemes,
     };
     for scheme in schemes {
-        match scheme.attempt(conn, inbound).await {
+        match scheme.identify(conn, inbound).await {
             Ok(None) => {}
             Ok(Some(identity)) => {
                 witness.attempted(Some(scheme), &Ok(()));

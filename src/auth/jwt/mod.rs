@@ -21,6 +21,7 @@ use super::bearer::Carrier;
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
 use crate::store::Stores;
+use crate::store::facts::Origin;
 use crate::types::{Report, unix_now};
 use verifier::{Recall, Verifier, deadline};
 
@@ -72,7 +73,9 @@ impl Jwt {
         stores.metrics.jwt.miss();
         // Copied, so that nothing is borrowed from the request while an issuer is asked.
         let token = token.to_owned();
-        let subject = Arc::new(self.verifier.verify(&token).await?);
+        let mut subject = self.verifier.verify(&token).await?;
+        subject.origin = Origin::of_signed_token(&token, &subject.claims);
+        let subject = Arc::new(subject);
         stores.facts.insert(key, Arc::clone(&subject), deadline(&subject, now, stores.cache.max_age.0), token.len());
         Ok(Some(self.identity(subject)))
     }
