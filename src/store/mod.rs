@@ -23,6 +23,7 @@ pub mod keys;
 pub mod passwords;
 pub mod replay;
 pub mod revocations;
+mod revoke;
 pub mod sealed;
 mod settings;
 pub mod shared;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::FutureExt;
 use tokio::sync::{Notify, Semaphore};
 
+use super::super::revocations::Revocation;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -206,5 +207,129 @@ async fn without_ages_nothing_is_believed() {
         known.get(key(1), now, source.says(Ok(Some(1)))).await.unwrap();
         known.get(key(2), now, source.says(Ok(None))).await.unwrap();
         assert_eq!(source.asked(), n * 2);
+    }
+}
+
+/// A fact about a user, for revocations.
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct About(String, u32);
+
+impl Learned for About {
+    fn user(&self) -> Option<&str> {
+        Some(&self.0)
+    }
+    fn expires(&self) -> Option<i64> {
+        None
+    }
+}
+
+fn revocable() -> (Known<About>, Arc<Revocations>) {
+    let limits = Limits { capacity: 10, max_age: SECOND * 60, negative_max_age: SECOND * 5, stale_if_error: SECOND * 3600, loads: 8 };
+    let revocations = Arc::new(Revocations::new(&CacheSettings::default()));
+    let known = Known::new("store", limits, Handle::current(), Arc::default(), |metrics| &metrics.keys).ended_by(&revocations);
+    (known, revocations)
+}
+
+fn about(user: &str, number: u32) -> Result<Option<About>, Unavailable> {
+    Ok(Some(About(user.to_owned(), number)))
+}
+
+#[tokio::test]
+async fn a_fact_about_a_user_of_whom_something_was_revoked_is_asked_for_anew() {
+    let ((known, revocations), now) = (revocable(), Instant::now());
+    for (at, user) in [(1, "alice"), (2, "bob")] {
+        known.get(key(at), now, || std::future::ready(about(user, 1))).await.unwrap();
+    }
+    revocations.revoke(&[Revocation::User("alice")]).await.unwrap();
+    let alice = known.get(key(1), now, || std::future::ready(about("alice", 2))).await.unwrap().unwrap();
+    let bob = known.get(key(2), now, || std::future::ready(about("bob", 2))).await.unwrap().unwrap();
+    assert_eq!((alice.1, bob.1), (2, 1));
+    let again = known.get(key(1), now, || std::future::ready(about("alice", 3))).await.unwrap().unwrap();
+    assert_eq!(again.1, 2, "what was learned since is believed");
+}
+
+#[tokio::test]
+async fn a_fact_that_a_revocation_has_ended_does_not_stand_in_for_a_failing_source() {
+    let ((known, revocations), now) = (revocable(), Instant::now());
+    known.get(key(1), now, || std::future::ready(about("alice", 1))).await.unwrap();
+    revocations.revoke(&[Revocation::FactsAbout("alice")]).await.unwrap();
+    let down = || std::future::ready(Err(Unavailable::new("store", "down")));
+    assert!(known.get(key(1), now, down).await.is_err());
+}
+
+#[tokio::test]
+async fn a_revocation_that_comes_while_a_load_is_under_way_wins() {
+    let ((known, revocations), now, gate) = (revocable(), Instant::now(), Arc::new(Notify::new()));
+    let wait = Arc::clone(&gate);
+    let overtaken = known.get(key(1), now, || async move {
+        wait.notified().await;
+        about("alice", 1)
+    });
+    // Joins the load that is under way, and has a load of its own to begin when that is overtaken.
+    let joined = known.get(key(1), now, || std::future::ready(about("alice", 2)));
+    let revoke = async {
+        revocations.revoke(&[Revocation::FactsAbout("alice")]).await.unwrap();
+        gate.notify_one();
+    };
+    let (overtaken, joined, ()) = tokio::join!(overtaken, joined, revoke);
+    assert_ne!(overtaken.as_ref().ok().and_then(|fact| fact.as_ref()).map(|fact| fact.1), Some(1), "the old answer is not used");
+    assert_eq!(joined.unwrap().unwrap().1, 2);
+    let later = known.get(key(1), now, || std::future::ready(about("alice", 3))).await.unwrap().unwrap();
+    assert_eq!(later.1, 2, "the old answer was not kept either");
+}
+
+/// What a million made-up tokens leave behind: as much as the bounds say.
+#[tokio::test]
+async fn a_million_made_up_tokens_leave_memory_as_it_was() {
+    let (known, now) = (known(1000, 0, 8), Instant::now());
+    for n in 0..1_000_000 {
+        // As a load that found nothing leaves it, without a task for each.
+        known.shared.remember("store", Began { key: key(n), at: now, millis: 0, generation: 0 }, &Ended::never(), Ok(None)).unwrap();
+    }
+    known.shared.absent.run_pending_tasks();
+    known.shared.found.run_pending_tasks();
+    assert!(known.shared.absent.entry_count() <= 100, "{}", known.shared.absent.entry_count());
+    assert_eq!(known.shared.found.entry_count(), 0);
+    assert!(known.shared.loading().is_empty());
+}
+
+proptest::proptest! {
+    /// Loads and revocations that overtake each other in any order: no answer is used that was read before a revocation
+    /// that was there when the answer was used.
+    #[test]
+    fn no_answer_is_older_than_the_latest_revocation(steps in proptest::collection::vec(0_u8..4, 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let ((known, revocations), now) = (revocable(), Instant::now());
+            // What the source says: the number of the latest revocation.
+            let source = Arc::new(AtomicUsize::new(0));
+            let mut waiting: Vec<tokio::task::JoinHandle<()>> = Vec::new();
+            for step in steps {
+                if step == 0 {
+                    // The source is changed first, as whoever revokes does it.
+                    source.fetch_add(1, Ordering::SeqCst);
+                    revocations.revoke(&[Revocation::FactsAbout("alice")]).await.unwrap();
+                } else {
+                    let (known, source) = (known.clone(), Arc::clone(&source));
+                    let asked = source.load(Ordering::SeqCst);
+                    waiting.push(tokio::spawn(async move {
+                        let load = || async move {
+                            let says = source.load(Ordering::SeqCst);
+                            for _ in 0..step {
+                                tokio::task::yield_now().await;
+                            }
+                            about("alice", u32::try_from(says).unwrap())
+                        };
+                        if let Ok(answer) = known.get(key(1), now, load).await {
+                            assert!(usize::try_from(answer.unwrap().1).unwrap() >= asked, "revoked before it was asked for");
+                        }
+                    }));
+                    tokio::task::yield_now().await;
+                }
+            }
+            for asker in waiting {
+                asker.await.unwrap();
+            }
+        });
     }
 }

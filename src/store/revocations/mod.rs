@@ -130,7 +130,7 @@ impl Revocations {
     /// Revokes, here at once, and in all replicas that share the list. `Err` says that the others could not be told; they
     /// are as soon as the shared store answers again, if this process lives.
     pub async fn revoke(&self, what: &[Revocation<'_>]) -> Result<(), Unavailable> {
-        let (at, now) = (unix_millis(), unix_now());
+        let now = unix_now();
         let seconds = |age: Duration| i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         let all: Vec<Revoked> = what
             .iter()
@@ -138,7 +138,7 @@ impl Revocations {
                 let name = revocation.name();
                 // What is known of somebody is known for no longer than `max_age`.
                 let age = if name.0 == Kind::Facts { self.max_age.saturating_add(Duration::from_secs(60)) } else { self.keep };
-                Revoked { name, at, keep: now.saturating_add(seconds(age)) }
+                Revoked { name, at: self.next(&name), keep: now.saturating_add(seconds(age)) }
             })
             .collect();
         tracing::info!(revoked = ?what, "revoked");
@@ -212,6 +212,12 @@ impl Revocations {
         let of = |revocation: Revocation<'_>| listed.get(&revocation.name()).copied();
         let (ended, changed) = (of(Revocation::User(user)), of(Revocation::FactsAbout(user)));
         ended.into_iter().chain(changed).max_by_key(|entry| entry.generation)
+    }
+
+    /// Now, but later than what is listed already: two revocations in one millisecond are two.
+    fn next(&self, name: &Name) -> i64 {
+        let listed = self.listed.read().unwrap_or_else(PoisonError::into_inner);
+        listed.get(name).map_or(i64::MIN, |entry| entry.at.saturating_add(1)).max(unix_millis())
     }
 
     /// Lists what is new of `all`. A revocation that is known already changes nothing, so that a list may be read again.

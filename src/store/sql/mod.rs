@@ -9,6 +9,7 @@ mod tokens;
 mod users;
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
@@ -16,6 +17,7 @@ use sqlx::{Decode, Row, Type};
 use tokio::runtime::Handle;
 
 use super::Unavailable;
+use super::health::Health;
 
 pub use keys::{KeyListing, Rotation};
 pub use open::OpenError;
@@ -30,6 +32,7 @@ const DEADLINE: Duration = Duration::from_secs(5);
 pub struct Db {
     pool: SqlitePool,
     aux: Handle,
+    health: Arc<Health>,
 }
 
 impl Db {
@@ -40,12 +43,23 @@ impl Db {
         T: Send + 'static,
     {
         let work = work(self.pool.clone());
-        match self.aux.spawn(async move { tokio::time::timeout(DEADLINE, work).await }).await {
+        let answer = match self.aux.spawn(async move { tokio::time::timeout(DEADLINE, work).await }).await {
             Ok(Ok(Ok(answer))) => Ok(answer),
             Ok(Ok(Err(error))) => Err(unavailable(error)),
             Ok(Err(_)) => Err(unavailable(format_args!("no answer within {} s", DEADLINE.as_secs()))),
             Err(broken) => Err(unavailable(broken)),
+        };
+        match &answer {
+            Ok(_) => self.health.answered(),
+            Err(error) => self.health.failed(&error.cause),
         }
+        answer
+    }
+
+    /// How it has fared.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Lets the connections go; what is under way is finished. Questions asked later fail.

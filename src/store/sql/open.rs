@@ -4,11 +4,13 @@ use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use tokio::runtime::Handle;
 
+use super::super::health::Health;
 use super::{DEADLINE, Db};
 use crate::types::unix_now;
 
@@ -112,7 +114,7 @@ impl Db {
         let path = file.clone();
         let opened = aux.spawn(async move { tokio::time::timeout(DEADLINE * 2, connect(&path)).await }).await;
         match opened {
-            Ok(Ok(Ok(pool))) => Ok(Self { pool, aux: aux.clone() }),
+            Ok(Ok(Ok(pool))) => Ok(Self { pool, aux: aux.clone(), health: Arc::new(Health::new("store")) }),
             Ok(Ok(Err(OpenFailure::Refused(why)))) => Err(why),
             Ok(Ok(Err(OpenFailure::Sql(error)))) => Err(failed(&error)),
             Ok(Err(_)) => Err(failed(&"another process keeps it locked")),

@@ -99,6 +99,20 @@ impl Db {
         rows.iter().map(listing).collect()
     }
 
+    /// Revokes all tokens of a user; how many.
+    pub async fn revoke_tokens_of(&self, user: &str) -> Result<u64, Unavailable> {
+        let user = user.to_owned();
+        self.ask(|pool| async move {
+            let revoked = sqlx::query("UPDATE tokens SET revoked = ? WHERE user_name = ? AND revoked IS NULL")
+                .bind(unix_now())
+                .bind(user)
+                .execute(&pool)
+                .await?;
+            Ok(revoked.rows_affected())
+        })
+        .await
+    }
+
     /// Revokes a token; `false` if there is none or it was revoked before.
     pub async fn revoke_token(&self, id: &str) -> Result<bool, Unavailable> {
         let id = id.to_owned();
