@@ -21,6 +21,7 @@ mod cli;
 mod config_check;
 mod drain;
 mod errors;
+mod fleet;
 mod fost;
 mod framing;
 mod header_forgery;
