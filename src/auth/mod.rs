@@ -5,6 +5,7 @@
 
 mod basic;
 mod bearer;
+mod challenge;
 pub mod fost;
 mod jwt;
 mod policy;
@@ -17,7 +18,6 @@ mod uploads;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use serde::Deserialize;
 
 use crate::inbound::{Conn, Inbound};
@@ -28,6 +28,7 @@ use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
+pub use challenge::Challenge;
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
 
@@ -134,10 +135,6 @@ pub enum ErrorForm {
     /// 403 and `{"error": TEXT}`. The text holds nothing of the request.
     Forbidden(Cow<'static, str>),
 }
-
-/// One way to prove who one is: a value for `WWW-Authenticate`.
-#[derive(Debug, Clone)]
-pub struct Challenge(pub HeaderValue);
 
 /// Headers and cookies that carry credentials of a scheme: removed from every request before it is forwarded.
 #[derive(Debug, Default)]
@@ -287,32 +284,6 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
 pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
     match access {
         Access::Public => Vec::new(),
-        Access::Accept(schemes) => one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
-    }
-}
-
-fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challenge> {
-    fn word(challenge: &Challenge) -> &[u8] {
-        challenge.0.as_bytes().split(|b| *b == b' ').next().unwrap_or_default()
-    }
-    let mut all: Vec<Challenge> = Vec::new();
-    for challenge in challenges {
-        if !all.iter().any(|other| word(other).eq_ignore_ascii_case(word(&challenge))) {
-            all.push(challenge);
-        }
-    }
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_way_to_authenticate_is_offered_once() {
-        let texts = ["FOST realm=\"a\"", "Bearer realm=\"a\"", "bearer realm=\"a\", error=\"x\"", "Basic realm=\"a\"", "Bearers"];
-        let offered = one_of_each_word(texts.iter().map(|text| Challenge(HeaderValue::from_static(text))));
-        let offered: Vec<_> = offered.iter().map(|challenge| challenge.0.as_bytes()).collect();
-        assert_eq!(offered, [&b"FOST realm=\"a\""[..], b"Bearer realm=\"a\"", b"Basic realm=\"a\"", b"Bearers"]);
+        Access::Accept(schemes) => challenge::one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
     }
 }
