@@ -22,6 +22,7 @@ mod config_check;
 mod drain;
 mod errors;
 mod fleet;
+mod fleet_store;
 mod fost;
 mod framing;
 mod header_forgery;

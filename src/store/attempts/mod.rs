@@ -93,7 +93,8 @@ impl Who<'_> {
     }
 }
 
-/// Counts failed attempts, here and in all replicas that share the counters.
+/// Counts failed attempts, here and in all replicas that share the counters. Where counters are shared, what this process
+/// counts alone is asked for only while they cannot be, and may be.
 #[derive(Debug)]
 pub struct Attempts {
     here: Local,
@@ -124,22 +125,21 @@ impl Attempts {
     pub async fn locked(&self, who: Who<'_>) -> Result<Option<Duration>, Unavailable> {
         let key = who.key();
         let here = self.here.locked(&key, Instant::now())?;
-        let there = match &self.shared {
-            Some((shared, on_error)) => or_alone(wait_there(shared, &key).await, *on_error, None)?,
-            None => None,
-        };
-        Ok(here.max(there))
+        match &self.shared {
+            Some((shared, on_error)) => or_alone(wait_there(shared, &key).await, *on_error, here),
+            None => Ok(here),
+        }
     }
 
     /// Notes a failure, and says how long `who` has to wait now.
     pub async fn failed(&self, who: Who<'_>) -> Result<Option<Duration>, Unavailable> {
         let (key, rules) = (who.key(), who.rules());
         let here = self.here.failed(key, rules, Instant::now())?;
-        let there = match &self.shared {
-            Some((shared, on_error)) => or_alone(fail_there(shared, &key, rules).await, *on_error, Duration::ZERO)?,
-            None => Duration::ZERO,
+        let wait = match &self.shared {
+            Some((shared, on_error)) => or_alone(fail_there(shared, &key, rules).await, *on_error, here)?,
+            None => here,
         };
-        Ok(Some(here.max(there)).filter(|wait| !wait.is_zero()))
+        Ok(Some(wait).filter(|wait| !wait.is_zero()))
     }
 
     /// Clears a user who has shown the right password. An address is left as it is.
@@ -148,7 +148,6 @@ impl Attempts {
             return Ok(());
         }
         let key = who.key();
-        // Most who succeed have not failed before: nothing to clear in the shared store then, unless another replica counts.
         self.here.clear(&key)?;
         match &self.shared {
             Some((shared, on_error)) => or_alone(clear_there(shared, &key).await, *on_error, ()),

@@ -131,7 +131,7 @@ proptest! {
     ) {
         let (list, users) = (list(), ["a", "b", "c"]);
         // When the load of each user's latest fact began, and when the user was revoked last, by the number of the step.
-        let (mut begun, mut revoked): (HashMap<&str, (usize, u64)>, HashMap<&str, usize>) = Default::default();
+        let (mut begun, mut revoked) = (HashMap::<&str, (usize, u64)>::new(), HashMap::<&str, usize>::new());
         for (step, (what, user)) in steps.into_iter().enumerate() {
             let user = users[user];
             match what {
