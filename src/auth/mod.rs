@@ -3,6 +3,7 @@
 //! A scheme answers `Ok(None)` (not mine), `Ok(Some(identity))`, or an error that ends the request. It never answers
 //! "could not decide, ask the next". Nothing here knows of status codes: see `proxy/reject.rs`.
 
+mod ask;
 mod basic;
 mod bearer;
 mod challenge;
@@ -11,13 +12,16 @@ mod jwt;
 mod policy;
 pub mod query_hmac;
 pub mod s3_v2;
+mod sender;
 mod signing;
 mod token;
+mod token_review;
 mod uploads;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use serde::Deserialize;
 
 use crate::inbound::{Conn, Inbound};
@@ -28,6 +32,7 @@ use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
+pub use ask::{Witness, authenticate, challenges};
 pub use challenge::Challenge;
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
@@ -134,6 +139,29 @@ impl Refusal {
 pub enum ErrorForm {
     /// 403 and `{"error": TEXT}`. The text holds nothing of the request.
     Forbidden(Cow<'static, str>),
+    /// 401 with exactly this challenge, and a nonce that the next proof is to hold (RFC 9449 section 8).
+    Challenge(Box<OwnChallenge>),
+    /// 401 and `{"status_code":401,"error":ERROR,"description":DESCRIPTION}`, as Flask-JWT has it.
+    FlaskJwt {
+        /// The kind of refusal.
+        error: &'static str,
+        /// What was wrong.
+        description: &'static str,
+    },
+}
+
+/// Headers of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnChallenge {
+    /// `WWW-Authenticate`.
+    pub challenge: HeaderValue,
+    /// `DPoP-Nonce`.
+    pub nonce: Option<HeaderValue>,
+}
+
+impl ErrorForm {
+    /// `WWW-Authenticate` of Flask-JWT.
+    pub const FLASK_JWT_CHALLENGE: &'static str = "JWT realm=\"Login Required\"";
 }
 
 /// Headers and cookies that carry credentials of a scheme: removed from every request before it is forwarded.
@@ -214,6 +242,8 @@ schemes! {
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
     token::Token = "token",
+    /// Tokens that the Kubernetes API server knows.
+    token_review::TokenReview = "kubernetes-token-review",
     /// User name and password, RFC 7617.
     basic::Basic = "basic",
 }
@@ -230,6 +260,11 @@ pub struct Scheme {
 }
 
 impl Scheme {
+    /// How its clients are told that they are not known, where that is not everybody's way.
+    fn own_words(&self, inbound: &Inbound, why: &Refusal) -> Option<ErrorForm> {
+        if let Kind::Jwt(jwt) = &self.kind { jwt.own_words(inbound, why) } else { None }
+    }
+
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
@@ -244,46 +279,5 @@ impl Scheme {
             return Ok(Some(identity));
         }
         Err(Refusal::Wrong("the credential was revoked").into())
-    }
-}
-
-/// What one scheme said, for the metric `doorward_auth_total{scheme,outcome,reason}`.
-pub trait Witness {
-    /// `scheme` is `None` when no scheme claimed the request.
-    fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>);
-}
-
-/// Establishes who is asking. `Ok(None)` on a public route alone.
-pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, witness: &mut impl Witness) -> Result<Option<Identity>, AuthError> {
-    let schemes = match access {
-        Access::Public => return Ok(None),
-        Access::Accept(schemes) => schemes,
-    };
-    for scheme in schemes {
-        match scheme.identify(conn, inbound).await {
-            Ok(None) => {}
-            Ok(Some(identity)) => {
-                witness.attempted(Some(scheme), &Ok(()));
-                return Ok(Some(identity));
-            }
-            Err(error) => {
-                witness.attempted(Some(scheme), &Err(&error));
-                return Err(error);
-            }
-        }
-    }
-    let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
-    let error = AuthError::Refused(refusal);
-    witness.attempted(None, &Err(&error));
-    Err(error)
-}
-
-/// What to tell a client that was refused: one challenge for each word that `Authorization` may start with. Where two schemes
-/// share a word, the first of the route speaks for both: clients read two challenges of one name as a contradiction.
-#[must_use]
-pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
-    match access {
-        Access::Public => Vec::new(),
-        Access::Accept(schemes) => challenge::one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
     }
 }
