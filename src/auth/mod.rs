@@ -5,7 +5,9 @@
 
 mod basic;
 mod bearer;
+mod challenge;
 pub mod fost;
+pub mod http_message_signature;
 mod jwt;
 mod policy;
 pub mod query_hmac;
@@ -17,7 +19,6 @@ mod uploads;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use serde::Deserialize;
 
 use crate::inbound::{Conn, Inbound};
@@ -27,6 +28,7 @@ use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
+pub use challenge::{Challenge, Offer, challenges};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
 
@@ -134,10 +136,6 @@ pub enum ErrorForm {
     Forbidden(Cow<'static, str>),
 }
 
-/// One way to prove who one is: a value for `WWW-Authenticate`.
-#[derive(Debug, Clone)]
-pub struct Challenge(pub HeaderValue);
-
 /// Headers and cookies that carry credentials of a scheme: removed from every request before it is forwarded.
 #[derive(Debug, Default)]
 pub struct CredentialNames {
@@ -192,8 +190,8 @@ macro_rules! schemes {
                 match &self.kind { $(Kind::$type(scheme) => scheme.authenticate(conn, inbound).await,)+ }
             }
 
-            fn challenge(&self, why: &Refusal) -> Challenge {
-                match &self.kind { $(Kind::$type(scheme) => scheme.challenge(why),)+ }
+            fn offer(&self, why: &Refusal) -> Offer {
+                match &self.kind { $(Kind::$type(scheme) => scheme.challenge(why).into(),)+ }
             }
 
             /// Where this scheme's credentials travel.
@@ -212,6 +210,8 @@ schemes! {
     query_hmac::QueryHmac = "query-hmac",
     /// Requests and URLs signed as Amazon S3 once asked for, signature version 2.
     s3_v2::S3V2 = "s3-v2",
+    /// Requests signed as RFC 9421 says.
+    http_message_signature::HttpMessageSignature = "http-message-signature",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
@@ -267,40 +267,4 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
     let error = AuthError::Refused(refusal);
     witness.attempted(None, &Err(&error));
     Err(error)
-}
-
-/// What to tell a client that was refused: one challenge for each word that `Authorization` may start with. Where two schemes
-/// share a word, the first of the route speaks for both: clients read two challenges of one name as a contradiction.
-#[must_use]
-pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
-    match access {
-        Access::Public => Vec::new(),
-        Access::Accept(schemes) => one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
-    }
-}
-
-fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challenge> {
-    fn word(challenge: &Challenge) -> &[u8] {
-        challenge.0.as_bytes().split(|b| *b == b' ').next().unwrap_or_default()
-    }
-    let mut all: Vec<Challenge> = Vec::new();
-    for challenge in challenges {
-        if !all.iter().any(|other| word(other).eq_ignore_ascii_case(word(&challenge))) {
-            all.push(challenge);
-        }
-    }
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_way_to_authenticate_is_offered_once() {
-        let texts = ["FOST realm=\"a\"", "Bearer realm=\"a\"", "bearer realm=\"a\", error=\"x\"", "Basic realm=\"a\"", "Bearers"];
-        let offered = one_of_each_word(texts.iter().map(|text| Challenge(HeaderValue::from_static(text))));
-        let offered: Vec<_> = offered.iter().map(|challenge| challenge.0.as_bytes()).collect();
-        assert_eq!(offered, [&b"FOST realm=\"a\""[..], b"Bearer realm=\"a\"", b"Basic realm=\"a\"", b"Bearers"]);
-    }
 }
