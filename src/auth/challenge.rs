@@ -8,6 +8,15 @@ use super::{Access, Refusal};
 #[derive(Debug, Clone)]
 pub struct Challenge(pub HeaderValue);
 
+/// Headers of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnChallenge {
+    /// `WWW-Authenticate`.
+    pub challenge: HeaderValue,
+    /// `DPoP-Nonce`.
+    pub nonce: Option<HeaderValue>,
+}
+
 /// What a client that was refused is told to try: a challenge, and to those who sign, what to sign.
 #[derive(Debug, Clone)]
 pub struct Offer {

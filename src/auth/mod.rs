@@ -12,8 +12,10 @@ mod jwt;
 mod policy;
 pub mod query_hmac;
 pub mod s3_v2;
+mod sender;
 mod signing;
 mod token;
+mod token_review;
 mod uploads;
 
 use std::borrow::Cow;
@@ -28,7 +30,7 @@ use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
-pub use challenge::{Challenge, Offer, challenges};
+pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
 
@@ -134,6 +136,20 @@ impl Refusal {
 pub enum ErrorForm {
     /// 403 and `{"error": TEXT}`. The text holds nothing of the request.
     Forbidden(Cow<'static, str>),
+    /// 401 with exactly this challenge, and a nonce that the next proof is to hold (RFC 9449 section 8).
+    Challenge(Box<OwnChallenge>),
+    /// 401 and `{"status_code":401,"error":ERROR,"description":DESCRIPTION}`, as Flask-JWT has it.
+    FlaskJwt {
+        /// The kind of refusal.
+        error: &'static str,
+        /// What was wrong.
+        description: &'static str,
+    },
+}
+
+impl ErrorForm {
+    /// `WWW-Authenticate` of Flask-JWT.
+    pub const FLASK_JWT_CHALLENGE: &'static str = "JWT realm=\"Login Required\"";
 }
 
 /// Headers and cookies that carry credentials of a scheme: removed from every request before it is forwarded.
@@ -216,6 +232,8 @@ schemes! {
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
     token::Token = "token",
+    /// Tokens that the Kubernetes API server knows.
+    token_review::TokenReview = "kubernetes-token-review",
     /// User name and password, RFC 7617.
     basic::Basic = "basic",
 }
@@ -231,6 +249,11 @@ pub struct Scheme {
 }
 
 impl Scheme {
+    /// How its clients are told that they are not known, where that is not everybody's way.
+    fn own_words(&self, inbound: &Inbound, why: &Refusal) -> Option<ErrorForm> {
+        if let Kind::Jwt(jwt) = &self.kind { jwt.own_words(inbound, why) } else { None }
+    }
+
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
@@ -264,7 +287,10 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
         }
     }
     let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
-    let error = AuthError::Refused(refusal);
+    let error = match schemes.first().and_then(|first| first.own_words(inbound, &refusal)) {
+        Some(form) => AuthError::RefusedAs(refusal, form),
+        None => AuthError::Refused(refusal),
+    };
     witness.attempted(None, &Err(&error));
     Err(error)
 }
