@@ -1,6 +1,7 @@
 """http-message-signatures, a client of RFC 9421 written by others, against a real gate with every algorithm."""
 
 import datetime
+import shlex
 
 import pytest
 import requests
@@ -144,6 +145,17 @@ def test_a_second_signature_by_somebody_else_does_no_harm_and_one_by_another_use
     assert send(door, twice("a-proxy"))[0] == 200
     assert users(recorder) == ["ed25519-user"]
     assert send(door, twice("ecdsa-p256-sha256"))[0] == 401
+
+
+def test_what_sign_prints_for_curl_can_be_pasted(door, recorder, keys):
+    pem = keys.keys["ed25519"].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (door.folder / "ed25519.key").write_bytes(pem)
+    (door.folder / "order.json").write_text('{"item": "tea"}')
+    for arguments in (["GET", door.url("/x?a=1&b=[2]")], ["PUT", door.url("/orders/7"), "--data", "@order.json", "--header", "Content-Type: application/json"]):
+        sign = ["sign", "--scheme", "http-message-signature", "--key", "ed25519", "--secret-file", "ed25519.key", "--nonce", "--curl", *arguments]
+        words = shlex.split(door.run(*sign, config=False))[1:]
+        assert door.curl("--output", "/dev/null", "--write-out", "%{http_code}", *words) == "200"
+        assert users(recorder) == ["ed25519-user"]
 
 
 def test_the_challenge_says_what_to_sign(door):

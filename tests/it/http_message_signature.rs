@@ -5,7 +5,7 @@ use hyper::body::Frame;
 
 use crate::support::client::{BOTH, Proto, fed, read};
 use crate::support::message_signature::{Key, Signature, content_digest, twin};
-use crate::support::setup::{HOST, Setup};
+use crate::support::setup::{HOST, Setup, doorward};
 use crate::support::world::World;
 use crate::support::{base64, from_base64};
 
@@ -322,4 +322,30 @@ async fn keys_of_the_store_sign_too_and_a_revoked_one_no_longer() {
     assert_eq!(upstream.only().user(), Some("webshop"));
     gate.setup.cli_ok(&["key", "revoke", "partner"], "");
     assert_eq!(gate.get("/m/k").headers(&headers()).send().await.status, 401);
+}
+
+#[tokio::test]
+async fn what_sign_prints_is_let_in() {
+    let pairs: Vec<_> = ALGORITHMS[1..].iter().map(|name| (*name, Key::generate(name))).collect();
+    let world = world("", |setup| {
+        pairs.iter().fold(setup, |setup, (name, key)| {
+            with_public(setup, name, key, &format!("algorithms = [\"{name}\"]")).file(&format!("secrets/{name}.key"), &key.private())
+        })
+    })
+    .await;
+    let keys = ALGORITHMS
+        .map(|name| if name == "hmac-sha256" { ("shared", "secrets/m.key".to_owned(), name) } else { (name, format!("secrets/{name}.key"), name) });
+    for (keyid, file, algorithm) in keys {
+        let url = format!("https://{HOST}/m/x?a=1");
+        let sign = ["sign", "--scheme", "http-message-signature", "--key", keyid, "--secret-file", &file, "--alg", algorithm, "POST", &url];
+        let output = doorward(&[&sign[..], &["--data", "body", "--header", "X-Amount: 7", "--nonce"]].concat(), "", world.setup.dir.path(), &[]);
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let headers: Vec<_> =
+            text.lines().map(|line| line.split_once(": ").unwrap()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        assert_eq!(headers.len(), 4);
+        let one = Try { method: "POST", target: "/m/x?a=1", headers, body: "body" };
+        assert_eq!(status(&world, Proto::H1, &one).await, 200, "{algorithm}");
+        assert_eq!(status(&world, Proto::H2, &one).await, 401, "{algorithm}: it bears a nonce");
+    }
 }

@@ -74,6 +74,7 @@ impl Signer {
         body: &[u8],
     ) -> Result<Vec<(String, String)>, SignError> {
         const UNREADABLE: SignError = SignError::Url("a header is not one that can be sent, or that can be signed");
+        sfv::KeyRef::from_str(terms.label).map_err(|_| SignError::Url("a label is of small letters, digits, '_', '-', '.' and '*'"))?;
         let mut lines = headers.to_vec();
         if !body.is_empty() {
             lines.push(("Content-Digest".to_owned(), format!("sha-256=:{}:", STANDARD.encode(Sha256::digest(body)))));

@@ -1,6 +1,6 @@
 //! A client of RFC 9421, written from the RFC and apart from the product.
 
-use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
@@ -47,6 +47,18 @@ impl Key {
             Self::Secret(_) => panic!("a secret has no public half"),
         };
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", base64(der.as_ref()))
+    }
+
+    /// The private half, PKCS#8, PEM.
+    pub fn private(&self) -> String {
+        let der = match self {
+            Self::Rsa(pair, _) => AsDer::<Pkcs8V1Der<'_>>::as_der(&**pair).unwrap().as_ref().to_vec(),
+            Self::Ec(pair) => pair.to_pkcs8v1().unwrap().as_ref().to_vec(),
+            Self::Ed(pair) => pair.to_pkcs8v1().unwrap().as_ref().to_vec(),
+            Self::Secret(_) => panic!("a secret has no private half"),
+        };
+        let label = "PRIVATE KEY";
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", base64(der))
     }
 
     pub fn sign(&self, base: &[u8]) -> Vec<u8> {
