@@ -5,6 +5,7 @@ pub mod fost;
 pub mod h2;
 pub mod inbound;
 pub mod jwt;
+pub mod message_signature;
 pub mod names;
 pub mod pattern;
 mod scheme;

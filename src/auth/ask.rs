@@ -1,6 +1,5 @@
 //! Asks the schemes of a route, one after the other.
 
-use super::challenge::{Challenge, one_of_each_word};
 use super::{Access, AuthError, Identity, Refusal, Scheme};
 use crate::inbound::{Conn, Inbound};
 
@@ -36,14 +35,4 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
     };
     witness.attempted(None, &Err(&error));
     Err(error)
-}
-
-/// What to tell a client that was refused: one challenge for each word that `Authorization` may start with. Where two schemes
-/// share a word, the first of the route speaks for both: clients read two challenges of one name as a contradiction.
-#[must_use]
-pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
-    match access {
-        Access::Public => Vec::new(),
-        Access::Accept(schemes) => one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
-    }
 }

@@ -8,6 +8,7 @@ mod basic;
 mod bearer;
 mod challenge;
 pub mod fost;
+pub mod http_message_signature;
 mod jwt;
 mod policy;
 pub mod query_hmac;
@@ -21,7 +22,6 @@ mod uploads;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use serde::Deserialize;
 
 use crate::inbound::{Conn, Inbound};
@@ -32,8 +32,8 @@ use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
-pub use ask::{Witness, authenticate, challenges};
-pub use challenge::Challenge;
+pub use ask::{Witness, authenticate};
+pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
 
@@ -150,15 +150,6 @@ pub enum ErrorForm {
     },
 }
 
-/// Headers of a refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnChallenge {
-    /// `WWW-Authenticate`.
-    pub challenge: HeaderValue,
-    /// `DPoP-Nonce`.
-    pub nonce: Option<HeaderValue>,
-}
-
 impl ErrorForm {
     /// `WWW-Authenticate` of Flask-JWT.
     pub const FLASK_JWT_CHALLENGE: &'static str = "JWT realm=\"Login Required\"";
@@ -218,8 +209,8 @@ macro_rules! schemes {
                 match &self.kind { $(Kind::$type(scheme) => scheme.authenticate(conn, inbound).await,)+ }
             }
 
-            fn challenge(&self, why: &Refusal) -> Challenge {
-                match &self.kind { $(Kind::$type(scheme) => scheme.challenge(why),)+ }
+            fn offer(&self, why: &Refusal) -> Offer {
+                match &self.kind { $(Kind::$type(scheme) => scheme.challenge(why).into(),)+ }
             }
 
             /// Where this scheme's credentials travel.
@@ -238,6 +229,8 @@ schemes! {
     query_hmac::QueryHmac = "query-hmac",
     /// Requests and URLs signed as Amazon S3 once asked for, signature version 2.
     s3_v2::S3V2 = "s3-v2",
+    /// Requests signed as RFC 9421 says.
+    http_message_signature::HttpMessageSignature = "http-message-signature",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.

@@ -28,6 +28,7 @@ mod framing;
 mod header_forgery;
 mod hop_by_hop;
 mod hosts;
+mod http_message_signature;
 mod identity;
 mod jwks;
 mod jwt;

@@ -6,6 +6,7 @@ use crate::support::client::{BOTH, Call, Proto};
 use crate::support::fost::{self, Fost};
 use crate::support::gateway::Gateway;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
+use crate::support::message_signature::{self, Signature};
 use crate::support::s3::S3;
 use crate::support::setup::{HOST, Setup};
 use crate::support::upstream::Upstream;
@@ -13,7 +14,7 @@ use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
 use crate::support::{now, query_hmac};
 
 /// All kinds that the binary knows; a test makes sure of that.
-const KINDS: [&str; 6] = ["fost", "query-hmac", "s3-v2", "jwt", "token", "basic"];
+const KINDS: [&str; 7] = ["fost", "query-hmac", "s3-v2", "http-message-signature", "jwt", "token", "basic"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wrong {
@@ -60,7 +61,7 @@ impl Table {
         provider.mood(mood);
         let mut setup = Setup::new(&upstream.url())
             .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
-            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.http-message-signature.http-message-signature]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
             .rest(&format!("[auth.jwt.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer()));
         for scheme in KINDS {
             setup = setup.route(&format!("/{scheme}/**"), &[scheme]);
@@ -112,6 +113,7 @@ impl Table {
             ("s3-v2", Wrong::Forged) => s3.key(fost::KEY, "guess").sign("GET", &target, None),
             ("s3-v2", Wrong::Expired) => s3.skewed(-1000).sign("GET", &target, None),
             ("s3-v2", Wrong::Elsewhere) => s3.sign("GET", "/s3-v2/y", None),
+            ("http-message-signature", _) => message_signed(secret.trim(), &target, wrong),
             ("jwt", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.key.token(&claims)),
             ("jwt", Wrong::Malformed) => bearer("a.b.c"),
             ("jwt", Wrong::Forged) => bearer(&Key::generate("k", "ES256").token(&claims)),
@@ -148,6 +150,20 @@ impl Table {
             }
         }
         done
+    }
+}
+
+/// The headers of one cell of the row `http-message-signature`.
+fn message_signed(secret: &str, target: &str, wrong: Wrong) -> Vec<(String, String)> {
+    let (key, guess) = (message_signature::Key::secret(secret), message_signature::Key::secret("guess"));
+    let good = Signature::new(fost::KEY, &key);
+    match wrong {
+        Wrong::Nothing | Wrong::SourceDown => good.sign("GET", target, 0),
+        Wrong::Absent => Vec::new(),
+        Wrong::Malformed => vec![("Signature-Input".to_owned(), "sig1=(".to_owned())],
+        Wrong::Forged => Signature::new(fost::KEY, &guess).sign("GET", target, 0),
+        Wrong::Expired => good.skewed(-1000).sign("GET", target, 0),
+        Wrong::Elsewhere => good.sign("GET", "/http-message-signature/y", 0),
     }
 }
 

@@ -2,6 +2,8 @@
 //! spelling of names and signatures.
 
 mod holder;
+mod private;
+mod public;
 mod settings;
 mod spelling;
 
@@ -21,6 +23,8 @@ use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
 pub(super) use self::holder::Holder;
+pub(super) use self::private::PrivateKey;
+pub(super) use self::public::{PublicAlgorithm, VerifyingKey};
 pub use self::settings::KeySettings;
 pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
 
@@ -30,6 +34,9 @@ pub enum SignError {
     /// Nothing to sign with.
     #[error("the secret is empty")]
     Secret,
+    /// A private key that cannot be used.
+    #[error("{0}")]
+    Key(&'static str),
     /// Not between the years 0 and 9999.
     #[error("the time cannot be written as a timestamp")]
     Time,

@@ -2,6 +2,7 @@
 
 mod curl;
 mod fost;
+mod message_signature;
 mod query_hmac;
 mod s3_v2;
 
@@ -28,7 +29,8 @@ pub struct Args {
     /// The key's name
     #[arg(long, value_name = "NAME")]
     key: String,
-    /// The file that holds the key's secret; one line break at its end is not part of it
+    /// The file that holds the key's secret; one line break at its end is not part of it. For http-message-signature also a
+    /// private key: PKCS#8, PEM
     #[arg(long, value_name = "FILE")]
     secret_file: PathBuf,
     /// The request's method
@@ -55,6 +57,8 @@ pub struct Args {
     /// Print a curl command to paste
     #[arg(long)]
     curl: bool,
+    #[command(flatten)]
+    message: message_signature::Options,
 }
 
 /// Ways to sign.
@@ -67,6 +71,8 @@ enum Scheme {
     /// As clients of Amazon S3 did: signature version 2
     #[value(name = "s3-v2")]
     S3V2,
+    /// As RFC 9421 says, covering method, host, path, query, body and the headers that are given
+    HttpMessageSignature,
 }
 
 /// What is to be signed.
@@ -111,6 +117,7 @@ impl Scheme {
         match self {
             Self::Fost => false,
             Self::S3V2 => s3_v2::is_own(name),
+            Self::HttpMessageSignature => message_signature::is_own(name),
             Self::QueryHmac => false,
         }
     }
@@ -119,6 +126,7 @@ impl Scheme {
         match self {
             Self::Fost => fost::request(wanted),
             Self::S3V2 => s3_v2::request(wanted),
+            Self::HttpMessageSignature => message_signature::request(wanted),
             Self::QueryHmac => query_hmac::request(wanted),
         }
     }
@@ -128,6 +136,7 @@ impl Scheme {
         match self {
             Self::Fost => fost::url(wanted),
             Self::S3V2 => s3_v2::url(wanted),
+            Self::HttpMessageSignature => message_signature::url(),
             Self::QueryHmac => query_hmac::url(),
         }
     }
@@ -136,7 +145,7 @@ impl Scheme {
     fn signs_absent_type(self) -> bool {
         match self {
             Self::S3V2 => true,
-            Self::Fost | Self::QueryHmac => false,
+            Self::Fost | Self::QueryHmac | Self::HttpMessageSignature => false,
         }
     }
 }
@@ -165,6 +174,7 @@ fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<S
     ensure!(!args.target.contains('#'), "URL holds a fragment, which is never sent: leave out '#' and what follows");
     let uri: Uri = args.target.parse().context("URL is not a URL; percent-encode what is not ASCII")?;
     ensure!(args.user.is_none() || args.scheme == Scheme::Fost, "--as: only a request of the scheme fost names a user");
+    ensure!(args.message.is_unused() || args.scheme == Scheme::HttpMessageSignature, "--tag, --nonce and --alg: of http-message-signature alone");
     if args.as_url {
         ensure!(method == Method::GET || method == Method::HEAD, "a signed URL is for GET and HEAD only");
         let url = args.scheme.url(&Wanted { args, secret, method: &method, uri: &uri, headers: &[], body: &[], since })?;
