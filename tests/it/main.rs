@@ -19,6 +19,7 @@ mod basic;
 mod certificates;
 mod cli;
 mod config_check;
+mod dpop;
 mod drain;
 mod errors;
 mod fost;

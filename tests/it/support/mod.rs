@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod databases;
+pub mod dpop;
 pub mod fost;
 pub mod gateway;
 pub mod idp;
