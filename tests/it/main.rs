@@ -30,6 +30,8 @@ mod hosts;
 mod identity;
 mod jwks;
 mod jwt;
+mod jwt_flask;
+mod jwt_issuers;
 mod limits;
 mod matrix;
 mod paths;
