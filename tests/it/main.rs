@@ -32,6 +32,7 @@ mod jwks;
 mod jwt;
 mod jwt_flask;
 mod jwt_issuers;
+mod kubernetes;
 mod limits;
 mod matrix;
 mod paths;

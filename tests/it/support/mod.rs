@@ -7,6 +7,7 @@ pub mod dpop;
 pub mod fost;
 pub mod gateway;
 pub mod idp;
+pub mod kubernetes;
 pub mod pki;
 pub mod query_hmac;
 pub mod redis;
