@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::Request;
-use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -53,11 +53,29 @@ pub enum FetchError {
 
 type Connections = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
+/// A form to be posted. `Debug` shows nothing of it: it holds credentials.
+pub struct Form {
+    /// `application/x-www-form-urlencoded`.
+    pub body: String,
+    /// The media type that is asked for.
+    pub accept: &'static str,
+    /// Doorward's own credential.
+    pub authorization: Option<HeaderValue>,
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Form").field("accept", &self.accept).finish_non_exhaustive()
+    }
+}
+
 /// What a provider answered.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Reply {
     /// The status.
     pub status: u16,
+    /// `Content-Type` without parameters, lower case; empty without one.
+    pub media_type: String,
     /// The body of a 2xx answer; empty for any other.
     pub body: Bytes,
 }
@@ -94,15 +112,25 @@ impl Client {
         if let Some(token) = bearer {
             request = request.header(AUTHORIZATION, bearer_header(token)?);
         }
-        let request = request.body(Full::default()).map_err(|error| FetchError::Transport(error.to_string()))?;
-        match self.send(request).await? {
-            Answer { status: 200, body } => Ok(body),
-            Answer { status, .. } => Err(FetchError::Status(status)),
+        self.ask(request.body(Full::default())).await.map(|reply| reply.body)
+    }
+
+    /// POSTs `form` to `url`: a 200 answer, or an error. Never follows a redirect.
+    pub async fn post(&self, url: &Url, form: Form) -> Result<Reply, FetchError> {
+        let mut request = Request::post(url.as_str()).header(ACCEPT, form.accept).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(authorization) = form.authorization {
+            request = request.header(AUTHORIZATION, authorization);
         }
+        self.ask(request.body(Full::from(form.body))).await
+    }
+
+    async fn ask(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Result<Reply, FetchError> {
+        let reply = self.send(request.map_err(|error| FetchError::Transport(error.to_string()))?).await?;
+        if reply.status == 200 { Ok(reply) } else { Err(FetchError::Status(reply.status)) }
     }
 
     /// Sends any request and gives the answer, whatever its status. Never follows a redirect.
-    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, FetchError> {
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Reply, FetchError> {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("doorward"));
         let (connections, total) = (self.connections.clone(), self.total);
         // The pooled connections belong to the runtime that opened them, so all of it happens on `aux`.
@@ -129,12 +157,21 @@ pub fn bearer_header(token: &Secret) -> Result<HeaderValue, FetchError> {
     Ok(value)
 }
 
-async fn exchange(connections: &Connections, request: Request<Full<Bytes>>) -> Result<Answer, FetchError> {
+async fn exchange(connections: &Connections, request: Request<Full<Bytes>>) -> Result<Reply, FetchError> {
     let response = connections.request(request).await.map_err(|error| FetchError::Transport(chain(&error)))?;
     let status = response.status();
+    let media_type = media_type(response.headers());
     // The body of a refusal is of no use to anyone but an attacker of this parser.
     let body = if status.is_success() { read(response.into_body()).await? } else { Bytes::new() };
-    Ok(Answer { status: status.as_u16(), body })
+    Ok(Reply { status: status.as_u16(), media_type, body })
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let (first, second) = (all.next(), all.next());
+    // Two of them are none.
+    let one = first.filter(|_| second.is_none()).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Counts while it reads: a `Content-Length` that lies, or none, costs no more memory than the cap.
