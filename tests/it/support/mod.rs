@@ -3,9 +3,11 @@
 
 pub mod client;
 pub mod databases;
+pub mod dpop;
 pub mod fost;
 pub mod gateway;
 pub mod idp;
+pub mod kubernetes;
 pub mod message_signature;
 pub mod pki;
 pub mod query_hmac;
