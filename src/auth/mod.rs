@@ -1,7 +1,8 @@
 //! Who is asking? Schemes are tried in the route's order; the first that recognises its credential decides.
 //!
 //! A scheme answers `Ok(None)` (not mine), `Ok(Some(identity))`, or an error that ends the request. It never answers
-//! "could not decide, ask the next". Nothing here knows of status codes: see `proxy/reject.rs`.
+//! "could not decide, ask the next". Of opaque tokens no form says whose they are: one that a source does not know is
+//! shown to the other schemes of that kind, and to nothing else. Nothing here knows of status codes: see `proxy/reject.rs`.
 
 mod basic;
 mod bearer;
@@ -231,6 +232,17 @@ pub struct Scheme {
 }
 
 impl Scheme {
+    /// Query parameters that may carry this scheme's credential and that no application sees.
+    #[must_use]
+    pub fn parameters(&self) -> &'static [&'static str] {
+        if let Kind::Token(token) = &self.kind { token.parameters() } else { &[] }
+    }
+
+    /// Whether its credential is a token that says nothing by itself: what its source does not know, another's may.
+    fn looks_tokens_up(&self) -> bool {
+        matches!(self.kind, Kind::Token(_))
+    }
+
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
@@ -250,18 +262,30 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
         Access::Public => return Ok(None),
         Access::Accept(schemes) => schemes,
     };
+    let mut unknown = None;
     for scheme in schemes {
+        // A token that one source does not know may be another's. No other credential of the request stands in for it.
+        if unknown.is_some() && !scheme.looks_tokens_up() {
+            continue;
+        }
         match scheme.attempt(conn, inbound).await {
             Ok(None) => {}
             Ok(Some(identity)) => {
                 witness.attempted(Some(scheme), &Ok(()));
                 return Ok(Some(identity));
             }
+            Err(error @ AuthError::Refused(Refusal::Wrong(_))) if scheme.looks_tokens_up() => {
+                witness.attempted(Some(scheme), &Err(&error));
+                unknown = Some(error);
+            }
             Err(error) => {
                 witness.attempted(Some(scheme), &Err(&error));
                 return Err(error);
             }
         }
+    }
+    if let Some(error) = unknown {
+        return Err(error);
     }
     let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
     let error = AuthError::Refused(refusal);

@@ -54,11 +54,19 @@ pub struct Table {
     pub(super) lookup: Lookup,
     pub(super) reading: Reading,
     pub(super) connections: u32,
+    /// What files, variables and secrets held.
+    made_of: Vec<u8>,
     /// Which of the known tables it is.
     pub preset: Option<Preset>,
 }
 
 impl Table {
+    /// What it is made of, besides what its settings print as: secrets print as `***`.
+    #[must_use]
+    pub fn made_of(&self) -> &[u8] {
+        &self.made_of
+    }
+
     /// Whether tokens travel as `Authorization: Token KEY`, as those of Django REST framework do.
     #[must_use]
     pub fn says_token(&self) -> bool {
@@ -69,7 +77,8 @@ impl Table {
 impl Settings {
     /// Reads them. Every mistake is reported, relative to `sql`, not only the first. Opens nothing.
     pub fn table(&self, report: &mut Report) -> Option<Table> {
-        let database = self.database(report);
+        let mut made_of = Vec::new();
+        let database = self.database(&mut made_of, report);
         let preset = self.checked_preset(report);
         let user = self.user(report);
         let form = self.checked_form(report);
@@ -88,15 +97,19 @@ impl Settings {
                 }
             },
         };
-        Some(Table { database, lookup, reading, connections, preset: preset? })
+        Some(Table { database, lookup, reading, connections, made_of, preset: preset? })
     }
 
-    fn database(&self, report: &mut Report) -> Option<Database> {
+    /// Notes in `made_of` what cannot be seen in the settings.
+    fn database(&self, made_of: &mut Vec<u8>, report: &mut Report) -> Option<Database> {
         let tls = self.checked_tls(report);
         let url = self.checked_url(report)?;
         let source =
             SecretSource { key: "password", inline: self.password.as_ref(), file: self.password_file.as_ref(), env: self.password_env.as_deref() };
         let password = if source.is_absent() { None } else { Some(source.load(report)?) };
+        made_of.extend(url.expose());
+        made_of.push(0);
+        made_of.extend(password.as_ref().map(Secret::expose).unwrap_or_default());
         let database = std::str::from_utf8(url.expose()).map_err(|_| "it is not UTF-8".to_owned());
         match database.and_then(|url| Database::parse(url, password.as_ref(), &tls?)) {
             Ok(database) => {
