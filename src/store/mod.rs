@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
 #[cfg(test)]
 use crate::types::HumanDuration;
 use crate::types::Report;
 
+pub use own::Settings;
 pub use settings::{CacheSettings, OnStoreError};
 
 pub mod cache;
@@ -20,6 +20,7 @@ pub mod introspection;
 pub mod jwks;
 pub mod keys;
 pub mod mapping;
+mod own;
 pub mod passwords;
 pub mod replay;
 mod settings;
@@ -29,14 +30,6 @@ pub mod sql;
 pub mod token_tables;
 pub mod tokens;
 pub mod users;
-
-/// `[store]`: what Doorward itself keeps.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// `sqlite:FILE`; created and migrated at start.
-    pub url: String,
-}
 
 /// The answer cannot be had at the moment: 503, never "let it pass" and never "ask the next".
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,6 +51,8 @@ impl Unavailable {
 /// All stores of the process. Reloads share them.
 #[derive(Debug)]
 pub struct Stores {
+    /// The database of the three below; `None` without a `[store]` section.
+    pub database: Option<sql::Db>,
     /// API keys; `None` without a `[store]` section. The same for tokens and users.
     pub keys: Option<keys::Keys>,
     /// Opaque tokens that Doorward gave out.
@@ -145,7 +140,8 @@ impl Stores {
         Some(Arc::new(Self {
             keys: db.clone().map(|db| keys::Keys::new(db, cache, &aux, &metrics)),
             tokens: db.clone().map(|db| tokens::Tokens::new(db, cache, &aux, &metrics)),
-            users: db.map(users::Users::new),
+            users: db.clone().map(users::Users::new),
+            database: db,
             passwords,
             facts: facts::Facts::new(cache.capacity),
             replay: match &shared {
@@ -163,21 +159,11 @@ impl Stores {
     }
 }
 
-impl Settings {
-    /// Reports what can be seen without opening the store or creating it. Keys start with `store.`.
-    pub fn check(&self, report: &mut Report) {
-        if let Err(error) = sql::Db::check(&self.url) {
-            report.error("store.url", &error.problem, &error.remedy);
-        }
-        if sql::Db::is_exposed(&self.url) {
-            report.warn("store.url", "others than its owner may read the database, which holds the secrets of API keys", "chmod 600 the file");
-        }
-    }
-}
-
+/// A file that cannot be opened stops the start; a server that does not answer does not: what needs it waits for it.
 async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -> Option<sql::Db> {
-    match sql::Db::open(&settings.url, aux).await {
-        Ok(db) => {
+    let db = settings.database(aux, report)?;
+    match db.prepare_if_there().await {
+        Ok(()) => {
             settings.check(report);
             Some(db)
         }
@@ -190,6 +176,12 @@ async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -
 
 /// Names longer than this stand in no table and are not looked up.
 const MAX_NAME_BYTES: usize = 255;
+
+/// Whether anything in a table could be called so. No database but SQLite keeps a NUL, and PostgreSQL does not even ask for one.
+fn can_be_a_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains('\0')
+}
+
 /// How many questions to the database are under way at a time.
 const LOADS: usize = 1024;
 
@@ -228,7 +220,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_database_that_cannot_be_opened_is_reported_and_stops_the_start() {
         let mut report = Report::default();
-        let settings = Settings { url: "sqlite:/nonexistent/doorward.db".to_owned() };
+        let settings = Settings::at("sqlite:/nonexistent/doorward.db");
         assert!(open_database(&settings, &Handle::current(), &mut report).await.is_none());
         let problem = report.problems().first().unwrap();
         assert_eq!(problem.key, "store.url");
@@ -240,7 +232,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("d.db");
-        let settings = Settings { url: format!("sqlite:{}", file.display()) };
+        let settings = Settings::at(format!("sqlite:{}", file.display()));
         let mut report = Report::default();
         assert!(open_database(&settings, &Handle::current(), &mut report).await.is_some());
         assert!(report.problems().is_empty());

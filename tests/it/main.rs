@@ -42,6 +42,7 @@ mod routes;
 mod s3_v2;
 mod secrets;
 mod store;
+mod store_outage;
 mod tidy;
 mod tokens;
 mod websocket;
