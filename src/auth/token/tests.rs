@@ -92,7 +92,7 @@ async fn built(toml: &str) -> (Option<Token>, Vec<(String, bool)>) {
 }
 
 const ASK: &str = "source = 'introspection'\nintrospection_url = 'https://id.example/i'\nclient_id = 'gate'\nclient_secret = 's'\n";
-const DRF: &str = "source = 'sql'\nsql = { url = 'postgres://127.0.0.1/d', preset = 'drf-authtoken' }\n";
+const DRF: &str = "source = 'sql'\nsql = { url = 'postgres://u@127.0.0.1/d', preset = 'drf-authtoken' }\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_source_can_be_written() {
@@ -174,7 +174,7 @@ async fn a_source_outlives_a_reload_that_changes_nothing_about_it() {
     // A secret that is another makes another source, although it prints alike.
     let other = build(&ASK.replace("'s'", "'t'"));
     assert_ne!(place(&ask), place(&other));
-    let password = |text: &str| build(&DRF.replace("postgres://", &format!("postgres://u:{text}@")));
+    let password = |text: &str| build(&DRF.replace("u@", &format!("u:{text}@")));
     let (one, two) = (password("a"), password("b"));
     assert_ne!(place(&one), place(&two));
 }

@@ -73,13 +73,13 @@ impl TokenTable {
     pub fn new(mark: &Mark, table: &Table, mapping: Mapping, cache: &CacheSettings, aux: &Handle, metrics: &Arc<Metrics>) -> Self {
         let known = Known::new(NAME, Limits::new(cache, LOADS), aux.clone(), Arc::clone(metrics), |metrics| &metrics.tokens);
         let asker = Asker {
-            name: table.database.name().to_owned(),
-            pool: table.database.pool(table.connections, aux),
+            name: table.place.to_string(),
+            pool: database::pool(&table.place, table.connections, aux),
             lookup: table.lookup.clone(),
             reading: table.reading,
             mapping,
             detected: Mutex::default(),
-            health: Health::new(&format!("token table {}", table.database.name())),
+            health: Health::new(&format!("token table {}", table.place)),
         };
         Self { scope: super::fact_scope(NAME, mark), asker: Arc::new(asker), known }
     }
