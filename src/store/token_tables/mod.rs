@@ -19,11 +19,10 @@ use zeroize::Zeroizing;
 
 use super::cache::{Known, Limits};
 use super::facts::{Facts, Subject};
-use super::health::{Health, SourceStatus};
+use super::health::SourceStatus;
 use super::mapping::Mapping;
-use super::sources::Mark;
+use super::sources::{Mark, Watch};
 use super::{CacheSettings, LOADS, Metrics, Unavailable};
-use crate::types::unix_now;
 
 mod database;
 mod fact;
@@ -64,7 +63,7 @@ struct Asker {
     mapping: Mapping,
     /// Whether the table has checksums, and when that was found out.
     detected: Mutex<Option<(bool, Instant)>>,
-    health: Health,
+    watch: Watch,
 }
 
 impl TokenTable {
@@ -79,7 +78,7 @@ impl TokenTable {
             reading: table.reading,
             mapping,
             detected: Mutex::default(),
-            health: Health::new(&format!("token table {}", table.place)),
+            watch: Watch::new(&format!("token table {}", table.place)),
         };
         Self { scope: super::fact_scope(NAME, mark), asker: Arc::new(asker), known }
     }
@@ -89,7 +88,7 @@ impl TokenTable {
         let key = Facts::key(&self.scope, token.as_bytes());
         let load = || {
             let (asker, token) = (Arc::clone(&self.asker), Zeroizing::new(token.to_owned()));
-            async move { asker.noted(&token).await }
+            async move { asker.watch.heard(asker.ask(&token).await) }
         };
         self.known.get(key, Instant::now(), load).await
     }
@@ -97,20 +96,11 @@ impl TokenTable {
     /// How the database is.
     #[must_use]
     pub fn status(&self) -> SourceStatus {
-        self.asker.health.status(unix_now())
+        self.asker.watch.status()
     }
 }
 
 impl Asker {
-    async fn noted(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
-        let said = self.ask(token).await;
-        match &said {
-            Ok(_) => self.health.answered(),
-            Err(error) => self.health.failed(&error.cause),
-        }
-        said
-    }
-
     async fn ask(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
         match tokio::time::timeout(DEADLINE, self.look_up(token)).await {
             Ok(Ok(said)) => Ok(said),

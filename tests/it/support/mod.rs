@@ -3,9 +3,11 @@
 
 pub mod client;
 pub mod databases;
+pub mod django;
 pub mod fost;
 pub mod gateway;
 pub mod idp;
+pub mod introspection;
 pub mod pki;
 pub mod query_hmac;
 pub mod redis;
