@@ -1,18 +1,20 @@
 //! Who is asking? Schemes are tried in the route's order; the first that recognises its credential decides.
 //!
 //! A scheme answers `Ok(None)` (not mine), `Ok(Some(identity))`, or an error that ends the request. It never answers
-//! "could not decide, ask the next". Of opaque tokens no form says whose they are: one that a source does not know is
-//! shown to the other schemes of that kind, and to nothing else. Nothing here knows of status codes: see `proxy/reject.rs`.
+//! "could not decide, ask the next". Nothing here knows of status codes: see `proxy/reject.rs`.
 
 mod basic;
 mod bearer;
 pub mod fost;
 mod jwt;
+mod order;
 mod policy;
 pub mod query_hmac;
 pub mod s3_v2;
+mod sender;
 mod signing;
 mod token;
+mod token_review;
 mod uploads;
 
 use std::borrow::Cow;
@@ -28,6 +30,7 @@ use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
+pub use order::{Witness, authenticate, challenges};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
 
@@ -133,6 +136,29 @@ impl Refusal {
 pub enum ErrorForm {
     /// 403 and `{"error": TEXT}`. The text holds nothing of the request.
     Forbidden(Cow<'static, str>),
+    /// 401 with exactly this challenge, and a nonce that the next proof is to hold (RFC 9449 section 8).
+    Challenge(Box<OwnChallenge>),
+    /// 401 and `{"status_code":401,"error":ERROR,"description":DESCRIPTION}`, as Flask-JWT has it.
+    FlaskJwt {
+        /// The kind of refusal.
+        error: &'static str,
+        /// What was wrong.
+        description: &'static str,
+    },
+}
+
+/// Headers of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnChallenge {
+    /// `WWW-Authenticate`.
+    pub challenge: HeaderValue,
+    /// `DPoP-Nonce`.
+    pub nonce: Option<HeaderValue>,
+}
+
+impl ErrorForm {
+    /// `WWW-Authenticate` of Flask-JWT.
+    pub const FLASK_JWT_CHALLENGE: &'static str = "JWT realm=\"Login Required\"";
 }
 
 /// One way to prove who one is: a value for `WWW-Authenticate`.
@@ -217,6 +243,8 @@ schemes! {
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
     token::Token = "token",
+    /// Tokens that the Kubernetes API server knows.
+    token_review::TokenReview = "kubernetes-token-review",
     /// User name and password, RFC 7617.
     basic::Basic = "basic",
 }
@@ -235,96 +263,28 @@ impl Scheme {
     /// Query parameters that may carry this scheme's credential and that no application sees.
     #[must_use]
     pub fn parameters(&self) -> &'static [&'static str] {
-        if let Kind::Token(token) = &self.kind { token.parameters() } else { &[] }
+        if let Kind::Token(token) = &self.kind {
+            token.parameters()
+        } else if let Kind::Jwt(jwt) = &self.kind {
+            jwt.parameters()
+        } else {
+            &[]
+        }
     }
 
-    /// Whether its credential is a token that says nothing by itself: what its source does not know, another's may.
-    fn looks_tokens_up(&self) -> bool {
-        matches!(self.kind, Kind::Token(_))
+    /// Whether its credential is a bearer token: one that an opaque scheme does not know may still be its own.
+    fn reads_bearer_tokens(&self) -> bool {
+        matches!(self.kind, Kind::Token(_) | Kind::Jwt(_) | Kind::TokenReview(_))
+    }
+
+    /// How its clients are told that they are not known, where that is not everybody's way.
+    fn own_words(&self, inbound: &Inbound, why: &Refusal) -> Option<ErrorForm> {
+        if let Kind::Jwt(jwt) = &self.kind { jwt.own_words(inbound, why) } else { None }
     }
 
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
         Some(Self { name: name.into(), kind_name, kind })
-    }
-}
-
-/// What one scheme said, for the metric `doorward_auth_total{scheme,outcome,reason}`.
-pub trait Witness {
-    /// `scheme` is `None` when no scheme claimed the request.
-    fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>);
-}
-
-/// Establishes who is asking. `Ok(None)` on a public route alone.
-pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, witness: &mut impl Witness) -> Result<Option<Identity>, AuthError> {
-    let schemes = match access {
-        Access::Public => return Ok(None),
-        Access::Accept(schemes) => schemes,
-    };
-    let mut unknown = None;
-    for scheme in schemes {
-        // A token that one source does not know may be another's. No other credential of the request stands in for it.
-        if unknown.is_some() && !scheme.looks_tokens_up() {
-            continue;
-        }
-        match scheme.attempt(conn, inbound).await {
-            Ok(None) => {}
-            Ok(Some(identity)) => {
-                witness.attempted(Some(scheme), &Ok(()));
-                return Ok(Some(identity));
-            }
-            Err(error @ AuthError::Refused(Refusal::Wrong(_))) if scheme.looks_tokens_up() => {
-                witness.attempted(Some(scheme), &Err(&error));
-                unknown = Some(error);
-            }
-            Err(error) => {
-                witness.attempted(Some(scheme), &Err(&error));
-                return Err(error);
-            }
-        }
-    }
-    if let Some(error) = unknown {
-        return Err(error);
-    }
-    let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
-    let error = AuthError::Refused(refusal);
-    witness.attempted(None, &Err(&error));
-    Err(error)
-}
-
-/// What to tell a client that was refused: one challenge for each word that `Authorization` may start with. Where two schemes
-/// share a word, the first of the route speaks for both: clients read two challenges of one name as a contradiction.
-#[must_use]
-pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
-    match access {
-        Access::Public => Vec::new(),
-        Access::Accept(schemes) => one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
-    }
-}
-
-fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challenge> {
-    fn word(challenge: &Challenge) -> &[u8] {
-        challenge.0.as_bytes().split(|b| *b == b' ').next().unwrap_or_default()
-    }
-    let mut all: Vec<Challenge> = Vec::new();
-    for challenge in challenges {
-        if !all.iter().any(|other| word(other).eq_ignore_ascii_case(word(&challenge))) {
-            all.push(challenge);
-        }
-    }
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_way_to_authenticate_is_offered_once() {
-        let texts = ["FOST realm=\"a\"", "Bearer realm=\"a\"", "bearer realm=\"a\", error=\"x\"", "Basic realm=\"a\"", "Bearers"];
-        let offered = one_of_each_word(texts.iter().map(|text| Challenge(HeaderValue::from_static(text))));
-        let offered: Vec<_> = offered.iter().map(|challenge| challenge.0.as_bytes()).collect();
-        assert_eq!(offered, [&b"FOST realm=\"a\""[..], b"Bearer realm=\"a\"", b"Basic realm=\"a\"", b"Bearers"]);
     }
 }

@@ -189,10 +189,10 @@ impl Settings {
                 return None;
             }
         };
-        let ca_file = self.ca_file.clone();
+        let access = jwks::Access { ca_file: self.ca_file.clone(), ..jwks::Access::default() };
         let source = match self.jwks_url {
-            Some(_) => jwks::Source::Url { url, ca_file },
-            None => jwks::Source::Issuer { issuer: issuer.clone(), url, ca_file },
+            Some(_) => jwks::Source::Url { url, access },
+            None => jwks::Source::Issuer { issuer: issuer.clone(), url, access },
         };
         match stores.jwks.source(source) {
             Ok(keys) => Some(Some(Signed { keys, issuer: issuer.clone(), audience: audience.clone() })),

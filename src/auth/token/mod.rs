@@ -5,16 +5,19 @@
 //!   where it stands     ../bearer.rs
 //!   whose it is         source.rs      Doorward's store, another server (RFC 7662), another program's table
 //!   may it be used?     rules.rs       expiry, begin, issuer, audience: on every request
+//!   by whom?            ../sender/     who holds the key or certificate that it is bound to
 //! ```
 //!
 //! A token of a JWT's form is left to the scheme `jwt`, unless the settings say otherwise. Every other bearer token is
-//! this scheme's; one that its source does not know is shown to the other schemes of this kind, see `authenticate`.
+//! this scheme's; one that its source does not know is shown to the route's other schemes for bearer tokens, see
+//! [`UNKNOWN`].
 
 use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::bearer::{self, Carrier};
+use super::sender::Senders;
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal, Subject};
 use crate::inbound::{Conn, Inbound};
 use crate::store::Stores;
@@ -36,6 +39,9 @@ const MAX_TOKEN_BYTES: usize = 4096;
 /// The same for tokens that may be JWTs.
 const MAX_JWT_BYTES: usize = 16 * 1024;
 
+/// What is said of a token that the source does not know, and of no other.
+pub(super) const UNKNOWN: Refusal = Refusal::Wrong("the token is unknown or revoked, or its user is disabled");
+
 /// The scheme.
 #[derive(Debug)]
 pub struct Token {
@@ -43,34 +49,38 @@ pub struct Token {
     carrier: Carrier,
     source: Source,
     rules: Rules,
+    senders: Senders,
     /// Whether tokens of a JWT's form are looked up, too.
     jwt_form: bool,
+    stores: Arc<Stores>,
 }
 
 impl Token {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then. Asks nobody anything.
     #[allow(clippy::needless_pass_by_value, reason = "every scheme takes its settings over")]
     pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
-        let settings::Parts { carrier, source, rules, jwt_form } = settings.parts(name, stores, report)?;
-        Some(Self { name: name.into(), carrier, source, rules, jwt_form })
+        let settings::Parts { carrier, source, rules, senders } = settings.parts(name, stores, report)?;
+        Some(Self { name: name.into(), carrier, source, rules, senders, jwt_form: settings.jwt_form, stores: Arc::clone(stores) })
     }
 
-    /// Whether the request bears a credential of this scheme, and whose. [`Refusal::Wrong`] says that the source does not
-    /// know the token, and nothing else.
-    pub async fn authenticate(&self, _conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
-        let Some(token) = self.carrier.take(inbound)? else { return Ok(None) };
-        let subject = self.verify(token).await?;
-        Ok(subject.map(|subject| Identity { subject, scheme: Arc::clone(&self.name), query_credentials: &[] }))
+    /// Whether the request bears a credential of this scheme, and whose.
+    pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
+        let Some((token, presented)) = self.senders.take(&self.carrier, inbound)? else { return Ok(None) };
+        let Some(subject) = self.verify(token).await? else { return Ok(None) };
+        if let Some(once) = self.senders.check(conn, inbound, (token, presented), &subject.claims, unix_now())? {
+            once.take(&self.stores.replay, unix_now()).await?;
+        }
+        Ok(Some(Identity { subject, scheme: Arc::clone(&self.name), query_credentials: &[] }))
     }
 
     /// How to ask for this scheme's credential: RFC 6750 section 3.
     pub fn challenge(&self, why: &Refusal) -> Challenge {
-        challenge(self.carrier.word(), why)
+        self.senders.challenge(challenge(self.carrier.word(), why), why)
     }
 
     /// Where this scheme's credentials travel.
     pub fn credentials(&self) -> CredentialNames {
-        self.carrier.credentials()
+        self.senders.credentials(self.carrier.credentials())
     }
 
     /// Query parameters that may hold the token.
@@ -87,7 +97,7 @@ impl Token {
             return Err(Refusal::Malformed("the token is longer than any that is looked up").into());
         }
         let Some(subject) = self.source.find(token).await? else {
-            return Err(Refusal::Wrong("the token is unknown or revoked, or its user is disabled").into());
+            return Err(UNKNOWN.into());
         };
         self.rules.judge(&subject, unix_now())?;
         Ok(Some(subject))

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::rules::Rules;
 use super::source::Source;
 use crate::auth::bearer::{Carrier, one_or_many};
+use crate::auth::sender::{self, Senders};
 use crate::store::Stores;
 use crate::store::token_tables::{self, TokenTable};
 use crate::types::{HumanDuration, Report, Secret, Severity};
@@ -30,6 +31,8 @@ pub struct Settings {
     /// Whether tokens of a JWT's form are looked up, too.
     #[serde(default)]
     pub(super) jwt_form: bool,
+    /// Whether tokens may be, or must be, bound to a key.
+    pub(super) dpop: Option<sender::Settings>,
     /// What `iss` must be. Without `introspection_url`, its metadata names the endpoint.
     pub(super) issuer: Option<String>,
     /// `false` for servers whose answers name no issuer.
@@ -82,7 +85,7 @@ pub(super) struct Parts {
     pub carrier: Carrier,
     pub source: Source,
     pub rules: Rules,
-    pub jwt_form: bool,
+    pub senders: Senders,
 }
 
 impl Settings {
@@ -112,9 +115,10 @@ impl Settings {
         };
         let carrier = Carrier::build(prefix, self.header.clone(), self.cookie.clone(), report);
         let carrier = carrier.and_then(|carrier| carrier.with_query_parameter(self.query_parameter.as_deref(), report));
+        let senders = sender::build(self.dpop.as_ref(), rules.leeway, report);
         let failed = report.problems().iter().skip(before).any(|problem| problem.severity == Severity::Error);
         (!failed).then_some(())?;
-        Some(Parts { carrier: carrier?, source: source?, rules, jwt_form: self.jwt_form })
+        Some(Parts { carrier: carrier?, source: source?, rules, senders: senders? })
     }
 
     /// A key that means nothing for this source was written in the belief that it does.
@@ -123,6 +127,7 @@ impl Settings {
         let asked = ["introspection"].as_slice();
         let keys = [
             ("jwt_form", self.jwt_form, any),
+            ("dpop", self.dpop.is_some(), any),
             ("issuer", self.issuer.is_some(), any),
             ("issuer_check", self.issuer_check.is_some(), asked),
             ("audience", self.audience.is_some(), any),

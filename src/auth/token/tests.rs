@@ -21,7 +21,9 @@ async fn fixture() -> Fixture {
     let tokens = Tokens::new(db.clone(), &CacheSettings::default(), &aux, &Arc::default());
     let carrier = Carrier::build(None, None, None, &mut Report::default()).unwrap();
     let rules = Rules { expiry_required: true, ..Rules::default() };
-    let scheme = Token { name: "tokens".into(), carrier, source: Source::Store(tokens), rules, jwt_form: false };
+    let senders = crate::auth::sender::build(None, 0, &mut Report::default()).unwrap();
+    let stores = Stores::open(None, &CacheSettings::default(), aux, &mut Report::default()).await.unwrap();
+    let scheme = Token { name: "tokens".into(), carrier, source: Source::Store(tokens), rules, senders, jwt_form: false, stores };
     Fixture { db, scheme, _dir: dir }
 }
 
@@ -103,7 +105,7 @@ async fn every_kind_of_source_can_be_written() {
             .to_owned(),
         "source = 'introspection'\nissuer = 'https://id.example'\nissuer_check = false\nclient_id = 'gate'\nclient_secret = 's'".to_owned(),
         format!("{ASK}issuer = 'https://id.example'\nresponse = 'jwt'\njwks_url = 'https://id.example/keys'"),
-        format!("{ASK}jwt_form = true\nquery_parameter = 'access_token'\nprefix = ''\nheader = 'X-Token'\ncookie = 'tok'"),
+        format!("{ASK}dpop = 'optional'\njwt_form = true\nquery_parameter = 'access_token'\nprefix = ''\nheader = 'X-Token'\ncookie = 'tok'"),
         DRF.to_owned(),
         format!("{DRF}user_claim = ['username', 'client_id']\nprefix = ['Bearer', 'Token']"),
     ] {
@@ -121,6 +123,8 @@ async fn every_mistake_is_reported_under_its_key() {
         ("source = 'Store'".to_owned(), "source"),
         ("source = ''".to_owned(), "source"),
         ("source = 'store'\naudience = 'x'".to_owned(), "audience"),
+        ("source = 'store'\ndpop = 'optional'".to_owned(), "dpop"),
+        (format!("{ASK}dpop = 'sometimes'"), "dpop.mode"),
         ("source = 'store'\nclient_id = 'x'".to_owned(), "client_id"),
         ("source = 'store'\nsql = { url = 'sqlite:x', preset = 'drf-authtoken' }".to_owned(), "sql"),
         ("source = 'introspection'\nclient_id = 'x'\nclient_secret = 's'".to_owned(), "introspection_url"),

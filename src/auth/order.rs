@@ -1,0 +1,92 @@
+//! Schemes are asked in the route's order; the first that recognises its credential decides.
+//!
+//! Of opaque tokens no form says whose they are: one that its scheme's source does not know is shown to the route's
+//! other schemes for bearer tokens, and to nothing else.
+
+use super::{Access, AuthError, Challenge, Identity, Refusal, Scheme, token};
+use crate::inbound::{Conn, Inbound};
+
+/// What one scheme said, for the metric `doorward_auth_total{scheme,outcome,reason}`.
+pub trait Witness {
+    /// `scheme` is `None` when no scheme claimed the request.
+    fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>);
+}
+
+/// Establishes who is asking. `Ok(None)` on a public route alone.
+pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, witness: &mut impl Witness) -> Result<Option<Identity>, AuthError> {
+    let schemes = match access {
+        Access::Public => return Ok(None),
+        Access::Accept(schemes) => schemes,
+    };
+    let mut unknown = None;
+    for scheme in schemes {
+        // A token that one source does not know may be another's. No other credential of the request stands in for it.
+        if unknown.is_some() && !scheme.reads_bearer_tokens() {
+            continue;
+        }
+        match scheme.attempt(conn, inbound).await {
+            Ok(None) => {}
+            Ok(Some(identity)) => {
+                witness.attempted(Some(scheme), &Ok(()));
+                return Ok(Some(identity));
+            }
+            Err(AuthError::Refused(why)) if why == token::UNKNOWN => {
+                let error = AuthError::Refused(why);
+                witness.attempted(Some(scheme), &Err(&error));
+                unknown = Some(error);
+            }
+            Err(error) => {
+                witness.attempted(Some(scheme), &Err(&error));
+                return Err(error);
+            }
+        }
+    }
+    if let Some(error) = unknown {
+        return Err(error);
+    }
+    let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
+    let error = match schemes.first().and_then(|first| first.own_words(inbound, &refusal)) {
+        Some(form) => AuthError::RefusedAs(refusal, form),
+        None => AuthError::Refused(refusal),
+    };
+    witness.attempted(None, &Err(&error));
+    Err(error)
+}
+
+/// What to tell a client that was refused: one challenge for each word that `Authorization` may start with. Where two schemes
+/// share a word, the first of the route speaks for both: clients read two challenges of one name as a contradiction.
+#[must_use]
+pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
+    match access {
+        Access::Public => Vec::new(),
+        Access::Accept(schemes) => one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
+    }
+}
+
+fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challenge> {
+    fn word(challenge: &Challenge) -> &[u8] {
+        challenge.0.as_bytes().split(|b| *b == b' ').next().unwrap_or_default()
+    }
+    let mut all: Vec<Challenge> = Vec::new();
+    for challenge in challenges {
+        if !all.iter().any(|other| word(other).eq_ignore_ascii_case(word(&challenge))) {
+            all.push(challenge);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn each_way_to_authenticate_is_offered_once() {
+        let texts = ["FOST realm=\"a\"", "Bearer realm=\"a\"", "bearer realm=\"a\", error=\"x\"", "Basic realm=\"a\"", "Bearers"];
+        let offered = one_of_each_word(texts.iter().map(|text| Challenge(HeaderValue::from_static(text))));
+        let offered: Vec<_> = offered.iter().map(|challenge| challenge.0.as_bytes()).collect();
+        assert_eq!(offered, [&b"FOST realm=\"a\""[..], b"Bearer realm=\"a\"", b"Basic realm=\"a\"", b"Bearers"]);
+    }
+}
