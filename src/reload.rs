@@ -77,7 +77,8 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
         payload: PayloadLimits { max_bytes: if max_body == 0 { u64::MAX } else { max_body }, timeout: config.limits.body_timeout.0 },
         trusted_proxies: config.listen.trusted_proxies,
     };
-    let stamp = Stamp::new(identity, credentials);
+    let parameters = schemes.values().flatten().flat_map(|scheme| scheme.parameters());
+    let stamp = Stamp::new(identity, credentials).without_parameters(parameters.copied());
     let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
     Some(Built { proxy, certificates })
 }

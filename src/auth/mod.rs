@@ -3,13 +3,13 @@
 //! A scheme answers `Ok(None)` (not mine), `Ok(Some(identity))`, or an error that ends the request. It never answers
 //! "could not decide, ask the next". Nothing here knows of status codes: see `proxy/reject.rs`.
 
-mod ask;
 mod basic;
 mod bearer;
 mod challenge;
 pub mod fost;
 pub mod http_message_signature;
 mod jwt;
+mod order;
 mod policy;
 pub mod query_hmac;
 mod refusal;
@@ -31,8 +31,8 @@ use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
-pub use ask::{Witness, authenticate};
 pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
+pub use order::{Witness, authenticate};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use refusal::{AuthError, ErrorForm, Refusal};
 pub use signing::SignError;
@@ -146,6 +146,23 @@ pub struct Scheme {
 }
 
 impl Scheme {
+    /// Query parameters that may carry this scheme's credential and that no application sees.
+    #[must_use]
+    pub fn parameters(&self) -> &'static [&'static str] {
+        if let Kind::Token(token) = &self.kind {
+            token.parameters()
+        } else if let Kind::Jwt(jwt) = &self.kind {
+            jwt.parameters()
+        } else {
+            &[]
+        }
+    }
+
+    /// Whether its credential is a bearer token: one that an opaque scheme does not know may still be its own.
+    fn reads_bearer_tokens(&self) -> bool {
+        matches!(self.kind, Kind::Token(_) | Kind::Jwt(_) | Kind::TokenReview(_))
+    }
+
     /// How its clients are told that they are not known, where that is not everybody's way.
     fn own_words(&self, inbound: &Inbound, why: &Refusal) -> Option<ErrorForm> {
         if let Kind::Jwt(jwt) = &self.kind { jwt.own_words(inbound, why) } else { None }

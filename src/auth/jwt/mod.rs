@@ -77,6 +77,7 @@ impl Jwt {
         let prefix = settings.prefix.or_else(|| flask.then(|| vec!["JWT".to_owned()]));
         let word = prefix.iter().flatten().find(|prefix| !prefix.is_empty()).cloned();
         let carrier = Carrier::build(prefix, settings.header, settings.cookie, report)?;
+        let carrier = carrier.with_query_parameter(settings.query_parameter.as_deref(), report)?;
         Some(Self {
             name: name.into(),
             carrier,
@@ -159,6 +160,11 @@ impl Jwt {
     /// Where this scheme's credentials travel.
     pub fn credentials(&self) -> CredentialNames {
         self.senders.credentials(self.carrier.credentials())
+    }
+
+    /// Query parameters that may hold the token.
+    pub fn parameters(&self) -> &'static [&'static str] {
+        self.carrier.parameters()
     }
 
     fn identity(&self, subject: Arc<Subject>) -> Identity {

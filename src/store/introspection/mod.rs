@@ -22,11 +22,11 @@ use zeroize::Zeroizing;
 
 use super::cache::{Known, Limits};
 use super::facts::{Facts, Origin, Subject};
-use super::health::{Health, SourceStatus};
+use super::health::SourceStatus;
 use super::mapping::Mapping;
 use super::revocations::Revocations;
 use super::sealed::SealedFacts;
-use super::sources::Mark;
+use super::sources::{Mark, Watch};
 use super::{CacheSettings, LOADS, Metrics, Unavailable};
 use crate::idp::{Client, Form, IssuerUrl, Reply};
 use crate::types::{json, unix_now};
@@ -78,7 +78,7 @@ struct Asker {
     /// The address that answered last.
     preferred: AtomicUsize,
     places: Semaphore,
-    health: Health,
+    watch: Watch,
 }
 
 impl Introspection {
@@ -86,8 +86,8 @@ impl Introspection {
     #[must_use]
     pub fn new(mark: &Mark, server: Server, cache: &CacheSettings, aux: &Handle, metrics: &Arc<Metrics>) -> Self {
         let known = Known::new(NAME, Limits::new(cache, LOADS), aux.clone(), Arc::clone(metrics), |metrics| &metrics.tokens);
-        let health = Health::new(&format!("introspection {}", server.endpoints.name()));
-        let asker = Asker { server, preferred: AtomicUsize::new(0), places: Semaphore::new(AT_ONCE), health };
+        let watch = Watch::new(&format!("introspection {}", server.endpoints.name()));
+        let asker = Asker { server, preferred: AtomicUsize::new(0), places: Semaphore::new(AT_ONCE), watch };
         Self { scope: super::fact_scope(NAME, mark), asker: Arc::new(asker), known }
     }
 
@@ -105,7 +105,7 @@ impl Introspection {
         let load = || {
             let (asker, token) = (Arc::clone(&self.asker), Zeroizing::new(token.to_owned()));
             async move {
-                let found = asker.noted(&token).await?;
+                let found = asker.watch.heard(asker.ask(&token).await)?;
                 Ok(found.map(|subject| Subject { origin: Origin::of_known_token(&token, &subject.claims), ..subject }))
             }
         };
@@ -115,20 +115,11 @@ impl Introspection {
     /// How the server is.
     #[must_use]
     pub fn status(&self) -> SourceStatus {
-        self.asker.health.status(unix_now())
+        self.asker.watch.status()
     }
 }
 
 impl Asker {
-    async fn noted(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
-        let said = self.ask(token).await;
-        match &said {
-            Ok(_) => self.health.answered(),
-            Err(error) => self.health.failed(&error.cause),
-        }
-        said
-    }
-
     /// Asks the address that answered last; when it fails, each of the others once.
     async fn ask(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
         let _place = self.places.acquire().await.map_err(|error| Unavailable::new(NAME, error))?;

@@ -3,10 +3,12 @@
 
 pub mod client;
 pub mod databases;
+pub mod django;
 pub mod dpop;
 pub mod fost;
 pub mod gateway;
 pub mod idp;
+pub mod introspection;
 pub mod kubernetes;
 pub mod message_signature;
 pub mod pki;
