@@ -1,5 +1,6 @@
 //! `doorward sign`. One file a scheme: `request`, `url`, and which headers are its own.
 
+mod aws_v4;
 mod curl;
 mod fost;
 mod query_hmac;
@@ -55,6 +56,8 @@ pub struct Args {
     /// Print a curl command to paste
     #[arg(long)]
     curl: bool,
+    #[command(flatten)]
+    aws: aws_v4::Options,
 }
 
 /// Ways to sign.
@@ -67,6 +70,9 @@ enum Scheme {
     /// As clients of Amazon S3 did: signature version 2
     #[value(name = "s3-v2")]
     S3V2,
+    /// As clients of Amazon's services do: signature version 4
+    #[value(name = "aws-v4")]
+    AwsV4,
 }
 
 /// What is to be signed.
@@ -111,6 +117,7 @@ impl Scheme {
         match self {
             Self::Fost => false,
             Self::S3V2 => s3_v2::is_own(name),
+            Self::AwsV4 => aws_v4::is_own(name),
             Self::QueryHmac => false,
         }
     }
@@ -119,6 +126,7 @@ impl Scheme {
         match self {
             Self::Fost => fost::request(wanted),
             Self::S3V2 => s3_v2::request(wanted),
+            Self::AwsV4 => aws_v4::request(wanted),
             Self::QueryHmac => query_hmac::request(wanted),
         }
     }
@@ -128,14 +136,15 @@ impl Scheme {
         match self {
             Self::Fost => fost::url(wanted),
             Self::S3V2 => s3_v2::url(wanted),
+            Self::AwsV4 => aws_v4::url(wanted),
             Self::QueryHmac => query_hmac::url(),
         }
     }
 
-    /// Whether `Content-Type` is signed also where there is none: curl must not add the one of a form.
+    /// Whether `Content-Type` has to be signed, or has to be absent: curl must not add the one of a form.
     fn signs_absent_type(self) -> bool {
         match self {
-            Self::S3V2 => true,
+            Self::S3V2 | Self::AwsV4 => true,
             Self::Fost | Self::QueryHmac => false,
         }
     }
