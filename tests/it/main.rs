@@ -44,6 +44,7 @@ mod s3_v2;
 mod secrets;
 mod signed_bodies;
 mod store;
+mod store_outage;
 mod tidy;
 mod tokens;
 mod websocket;
