@@ -3,6 +3,7 @@
 //! A scheme answers `Ok(None)` (not mine), `Ok(Some(identity))`, or an error that ends the request. It never answers
 //! "could not decide, ask the next". Nothing here knows of status codes: see `proxy/reject.rs`.
 
+pub mod aws_v4;
 mod basic;
 mod bearer;
 mod challenge;
@@ -124,6 +125,8 @@ schemes! {
     s3_v2::S3V2 = "s3-v2",
     /// Requests signed as RFC 9421 says.
     http_message_signature::HttpMessageSignature = "http-message-signature",
+    /// Requests and URLs signed as Amazon's services ask for, signature version 4.
+    aws_v4::AwsV4 = "aws-v4",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.

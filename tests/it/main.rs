@@ -15,6 +15,7 @@
 mod support;
 
 mod answers;
+mod aws_v4;
 mod basic;
 mod certificates;
 mod cli;
@@ -49,6 +50,7 @@ mod replay;
 mod routes;
 mod s3_v2;
 mod secrets;
+mod signed_bodies;
 mod store;
 mod store_outage;
 mod tidy;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::support::aws::Aws;
 use crate::support::client::{BOTH, Call, Proto};
 use crate::support::fost::{self, Fost};
 use crate::support::gateway::Gateway;
@@ -15,7 +16,7 @@ use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
 use crate::support::{now, query_hmac};
 
 /// All kinds that the binary knows; a test makes sure of that.
-const KINDS: [&str; 8] = ["fost", "query-hmac", "s3-v2", "http-message-signature", "jwt", "token", "kubernetes-token-review", "basic"];
+const KINDS: [&str; 9] = ["fost", "query-hmac", "s3-v2", "aws-v4", "http-message-signature", "jwt", "token", "kubernetes-token-review", "basic"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wrong {
@@ -71,7 +72,17 @@ impl Table {
                 cluster.url()
             ))
             .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
-            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.http-message-signature.http-message-signature]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .rest("[auth.fost.fost]
+[auth.query-hmac.query-hmac]
+[auth.s3-v2.s3-v2]")
+            .rest("[auth.aws-v4.aws-v4]
+region = \"eu-central-1\"
+service = \"s3\"")
+            .rest("[auth.http-message-signature.http-message-signature]")
+            .rest("[auth.token.token]
+source = \"store\"
+[auth.basic.basic]
+users = \"store\"")
             .rest(&format!("[auth.jwt.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer()));
         for scheme in KINDS {
             setup = setup.route(&format!("/{scheme}/**"), &[scheme]);
@@ -104,6 +115,7 @@ impl Table {
         }
         let fost = Fost::new().key(fost::KEY, secret.trim());
         let s3 = S3::new().key(fost::KEY, secret.trim());
+        let aws = Aws::s3().key(fost::KEY, secret.trim());
         let issuer = self.provider.issuer();
         let claims = claims_but("carol", "iss", issuer.clone().into());
         let with = |name: &str, value: serde_json::Value| {
@@ -122,6 +134,11 @@ impl Table {
             ("s3-v2", Wrong::Malformed) => vec![("Authorization".to_owned(), "AWS nothing".to_owned())],
             ("s3-v2", Wrong::Forged) => s3.key(fost::KEY, "guess").sign("GET", &target, None),
             ("s3-v2", Wrong::Expired) => s3.skewed(-1000).sign("GET", &target, None),
+            ("aws-v4", Wrong::Nothing | Wrong::SourceDown) => aws.sign("GET", &target, b""),
+            ("aws-v4", Wrong::Malformed) => vec![("Authorization".to_owned(), "AWS4-HMAC-SHA256 nothing".to_owned())],
+            ("aws-v4", Wrong::Forged) => aws.key(fost::KEY, "guess").sign("GET", &target, b""),
+            ("aws-v4", Wrong::Expired) => aws.skewed(-1000).sign("GET", &target, b""),
+            ("aws-v4", Wrong::Elsewhere) => aws.sign("GET", "/aws-v4/y", b""),
             ("s3-v2", Wrong::Elsewhere) => s3.sign("GET", "/s3-v2/y", None),
             ("http-message-signature", _) => message_signed(secret.trim(), &target, wrong),
             ("jwt", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.key.token(&claims)),

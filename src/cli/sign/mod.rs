@@ -1,5 +1,6 @@
 //! `doorward sign`. One file a scheme: `request`, `url`, and which headers are its own.
 
+mod aws_v4;
 mod curl;
 mod fost;
 mod message_signature;
@@ -59,6 +60,7 @@ pub struct Args {
     curl: bool,
     #[command(flatten)]
     message: message_signature::Options,
+    aws: aws_v4::Options,
 }
 
 /// Ways to sign.
@@ -73,6 +75,9 @@ enum Scheme {
     S3V2,
     /// As RFC 9421 says, covering method, host, path, query, body and the headers that are given
     HttpMessageSignature,
+    /// As clients of Amazon's services do: signature version 4
+    #[value(name = "aws-v4")]
+    AwsV4,
 }
 
 /// What is to be signed.
@@ -118,6 +123,7 @@ impl Scheme {
             Self::Fost => false,
             Self::S3V2 => s3_v2::is_own(name),
             Self::HttpMessageSignature => message_signature::is_own(name),
+            Self::AwsV4 => aws_v4::is_own(name),
             Self::QueryHmac => false,
         }
     }
@@ -127,6 +133,7 @@ impl Scheme {
             Self::Fost => fost::request(wanted),
             Self::S3V2 => s3_v2::request(wanted),
             Self::HttpMessageSignature => message_signature::request(wanted),
+            Self::AwsV4 => aws_v4::request(wanted),
             Self::QueryHmac => query_hmac::request(wanted),
         }
     }
@@ -137,14 +144,15 @@ impl Scheme {
             Self::Fost => fost::url(wanted),
             Self::S3V2 => s3_v2::url(wanted),
             Self::HttpMessageSignature => message_signature::url(),
+            Self::AwsV4 => aws_v4::url(wanted),
             Self::QueryHmac => query_hmac::url(),
         }
     }
 
-    /// Whether `Content-Type` is signed also where there is none: curl must not add the one of a form.
+    /// Whether `Content-Type` has to be signed, or has to be absent: curl must not add the one of a form.
     fn signs_absent_type(self) -> bool {
         match self {
-            Self::S3V2 => true,
+            Self::S3V2 | Self::AwsV4 => true,
             Self::Fost | Self::QueryHmac | Self::HttpMessageSignature => false,
         }
     }

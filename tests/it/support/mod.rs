@@ -1,6 +1,7 @@
 //! What the tests stand on: a certificate authority, an upstream that records bytes, the gateway as a process, clients
 //! that may say anything, signers and verifiers written apart from the product.
 
+pub mod aws;
 pub mod client;
 pub mod databases;
 pub mod django;
