@@ -7,6 +7,7 @@
 mod conn;
 mod cookies;
 mod framing;
+mod heads;
 mod host;
 mod names;
 mod target;
@@ -24,6 +25,7 @@ use told::Told;
 
 pub use conn::{Conn, Open, Peer};
 pub use cookies::holds as sends_cookie;
+pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
 pub use target::path_is_clear;
@@ -83,6 +85,9 @@ pub enum Unclean {
     /// 431.
     #[error("more header lines than allowed")]
     TooManyHeaders,
+    /// 431.
+    #[error("a head longer than allowed")]
+    HeadTooLarge,
     /// 413.
     #[error(transparent)]
     Payload(#[from] PayloadError),

@@ -90,6 +90,8 @@ pub struct Listeners {
     pub(super) http: Vec<Listener>,
     pub(super) admin: Option<Listener>,
     pub(super) redirect: Redirect,
+    /// Peers that bring the connections of many.
+    pub(super) trusted: Vec<ipnet::IpNet>,
 }
 
 impl Listeners {
@@ -113,6 +115,7 @@ impl Listeners {
                     None => None,
                 },
                 redirect: redirect?,
+                trusted: settings.trusted_proxies.clone(),
             })
         })?;
         Some(bound)

@@ -2,12 +2,14 @@
 //!
 //! Nothing here knows of requests, stores or the network.
 
+mod address;
 mod moment;
 mod pattern;
 mod report;
 mod secret;
 mod units;
 
+pub use address::AddressBlock;
 pub use moment::Moment;
 pub use pattern::{HostPattern, PathPattern};
 pub use report::{Problem, Report, Severity};
