@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -35,7 +35,7 @@ pub(crate) fn conn() -> Conn {
 pub(crate) fn clean(request: Request<Incoming>) -> Result<Inbound, Unclean> {
     static CLEANING: OnceLock<Cleaning> = OnceLock::new();
     let cleaning = CLEANING.get_or_init(|| Cleaning {
-        reserved: ReservedNames::new([HeaderName::from_static("x-also-ours")], &[]),
+        reserved: Arc::new(ReservedNames::new([HeaderName::from_static("x-also-ours")], &[])),
         max_headers: 100,
         payload: PayloadLimits { max_bytes: MAX_BODY, timeout: Duration::ZERO },
         trusted_proxies: Vec::new(),

@@ -12,6 +12,9 @@ mod host;
 mod names;
 mod target;
 mod told;
+mod unclean;
+
+use std::sync::Arc;
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -19,7 +22,7 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use crate::payload::{Payload, PayloadError, PayloadLimits};
+use crate::payload::{Payload, PayloadLimits};
 
 use told::Told;
 
@@ -29,6 +32,7 @@ pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
 pub use target::path_is_clear;
+pub use unclean::Unclean;
 
 /// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
 /// lower case.
@@ -61,43 +65,11 @@ const METHODS: &[&str] = &[
     "PURGE",
 ];
 
-/// Why a request was refused before anything else looked at it.
-#[derive(Debug, thiserror::Error)]
-pub enum Unclean {
-    /// 405, and the connection is closed.
-    #[error("the method is not let through")]
-    Method,
-    /// 400.
-    #[error("ambiguous target: {0}")]
-    Target(&'static str),
-    /// 400.
-    #[error("ambiguous host: {0}")]
-    Host(&'static str),
-    /// 400.
-    #[error("ambiguous header: {0}")]
-    Header(&'static str),
-    /// 400.
-    #[error("ambiguous framing: {0}")]
-    Framing(&'static str),
-    /// 417.
-    #[error("an expectation other than 100-continue")]
-    Expectation,
-    /// 431.
-    #[error("more header lines than allowed")]
-    TooManyHeaders,
-    /// 431.
-    #[error("a head longer than allowed")]
-    HeadTooLarge,
-    /// 413.
-    #[error(transparent)]
-    Payload(#[from] PayloadError),
-}
-
 /// How requests are cleaned.
 #[derive(Debug)]
 pub struct Cleaning {
     /// Names that no client may send.
-    pub reserved: ReservedNames,
+    pub reserved: Arc<ReservedNames>,
     /// Most header lines.
     pub max_headers: usize,
     /// How much of a body is taken.
@@ -149,11 +121,14 @@ impl Inbound {
         if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Unclean::Header("more than one Authorization"));
         }
-        let payload = Payload::new(body, cleaning.payload)?;
+        let mut payload = Payload::new(body, cleaning.payload)?;
         let upgrade =
             framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
         names::strip_hop_by_hop(headers)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
+        if !payload.is_empty() {
+            payload.sent_by(told.client(conn));
+        }
         cleaning.reserved.strip(headers);
         cookies::join(headers)?;
         Ok(Self {

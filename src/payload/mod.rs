@@ -18,8 +18,10 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use crate::types::AddressBlock;
+
 pub use progress::Progress;
-pub use response::{Finished, ResponseBody};
+pub use response::{CleanTrailers, Finished, ResponseBody};
 pub use room::Room;
 use spool::Spool;
 
@@ -59,6 +61,7 @@ pub struct Payload {
     limits: PayloadLimits,
     progress: Arc<Progress>,
     window: Window,
+    client: Option<AddressBlock>,
 }
 
 #[derive(Debug)]
@@ -76,7 +79,12 @@ impl Payload {
         }
         let source = if body.is_end_stream() { Source::Empty } else { Source::Client(body) };
         let progress = Arc::new(Progress { ended: AtomicBool::new(matches!(source, Source::Empty)), ..Progress::default() });
-        Ok(Self { source, limits, progress, window: Window::default() })
+        Ok(Self { source, limits, progress, window: Window::default(), client: None })
+    }
+
+    /// Whose share of a room it takes, should it be held. Those without an address share one.
+    pub fn sent_by(&mut self, client: Option<AddressBlock>) {
+        self.client = client;
     }
 
     /// Whether the request has no body at all, as opposed to one that is still to come.
@@ -110,7 +118,7 @@ impl Payload {
             if body.size_hint().lower() > limit {
                 return Err(PayloadError::TooLarge(limit));
             }
-            let mut spool = Spool::new(room);
+            let mut spool = Spool::new(room, self.client);
             while let Some(piece) = std::future::poll_fn(|cx| self.poll_client(cx)).await {
                 let piece = piece?;
                 if spool.len() + piece.len() as u64 > limit {

@@ -98,6 +98,7 @@ impl Proxy {
         log.entry.upstream = sent.elapsed();
         let mut answer = answer?;
         self.stamp.conceal(answer.headers_mut());
+        answer.body_mut().clean_trailers(Arc::clone(&self.cleaning.reserved) as _);
         Ok(answer)
     }
 
