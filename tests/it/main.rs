@@ -19,6 +19,8 @@ mod basic;
 mod certificates;
 mod cli;
 mod config_check;
+mod connections;
+mod demo;
 mod drain;
 mod errors;
 mod fost;
