@@ -120,7 +120,8 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     }
 }
 
-type Ended = Option<hyper::Result<()>>;
+/// `None` if it was killed.
+type Ended = Option<Result<(), (Failure, hyper::Error)>>;
 
 async fn http1_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
     let head = usize::try_from(shared.limits.max_header_bytes.0).unwrap_or(usize::MAX);
@@ -153,7 +154,8 @@ async fn http1_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control:
         }
     });
     let served = builder.serve_connection(io, service).with_upgrades();
-    obey(served, control, http1::UpgradeableConnection::graceful_shutdown, || {}).await
+    let ended = obey(served, control, http1::UpgradeableConnection::graceful_shutdown, || {}).await;
+    ended.map(|ended| ended.map_err(|error| (Failure::of(&error, false), error)))
 }
 
 async fn http2_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
@@ -188,7 +190,8 @@ async fn http2_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control:
             failures::refused(&shared.telemetry, conn, missing);
         }
     };
-    obey(served, control, http2::Connection::graceful_shutdown, look).await
+    let ended = obey(served, control, http2::Connection::graceful_shutdown, look).await;
+    ended.map(|ended| ended.map_err(|error| (Failure::of(&error, begun.long_head()), error)))
 }
 
 /// RFC 6585 section 5. Over HTTP/1.1 hyper holds the same limits.
@@ -211,7 +214,7 @@ fn list_size<B>(request: &Request<B>) -> u64 {
 }
 
 /// Runs a connection and does what its worker orders; calls `look` whenever it has done what it could. `None` if it was killed.
-async fn obey<C>(served: C, control: &Control, finish: impl Fn(Pin<&mut C>), look: impl Fn()) -> Ended
+async fn obey<C>(served: C, control: &Control, finish: impl Fn(Pin<&mut C>), look: impl Fn()) -> Option<hyper::Result<()>>
 where
     C: Future<Output = hyper::Result<()>>,
 {

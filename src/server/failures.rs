@@ -14,9 +14,6 @@ use crate::telemetry::{AccessEntry, Kind, Sample, Telemetry};
 pub(super) const TOO_LARGE: &str = "headers_too_large";
 const MALFORMED: &str = "malformed_request";
 
-/// What h2 calls a head of more than four times its limit.
-const WAY_TOO_LARGE: &str = "header_list_way_too_large";
-
 /// Why a connection broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -54,8 +51,9 @@ const ALL: [(Failure, &str); 9] = [
 ];
 
 impl Failure {
-    /// What an error of the HTTP library means.
-    pub(super) fn of(error: &hyper::Error) -> Self {
+    /// What an error of the HTTP library means. `long_head`: the last head over HTTP/2 was beyond the limit as it came; the
+    /// library does not tell such a one from other excess.
+    pub(super) fn of(error: &hyper::Error, long_head: bool) -> Self {
         if error.is_parse_too_large() {
             return Self::HeadTooLarge;
         }
@@ -66,8 +64,13 @@ impl Failure {
             return Self::Idle;
         }
         match error.source().and_then(|source| source.downcast_ref::<h2::Error>()) {
-            Some(error) if error.is_library() && error.to_string().contains(WAY_TOO_LARGE) => Self::HeadTooLarge,
-            Some(error) if error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) => Self::Http2Flood,
+            Some(error) if error.is_library() && error.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM) => {
+                if long_head {
+                    Self::HeadTooLarge
+                } else {
+                    Self::Http2Flood
+                }
+            }
             Some(error) if error.is_library() => Self::Http2Protocol,
             Some(_) => Self::Socket,
             None if error.is_incomplete_message() => Self::Incomplete,
@@ -121,9 +124,8 @@ impl Failures {
 }
 
 /// Counts a connection that broke, and logs the request that broke it.
-pub(super) fn broke(failures: &Failures, telemetry: &Telemetry, conn: &Conn, http2: bool, error: &hyper::Error) {
-    let failure = Failure::of(error);
-    failures.count(failure);
+pub(super) fn broke(failures: &Failures, telemetry: &Telemetry, conn: &Conn, http2: bool, (failure, error): &(Failure, hyper::Error)) {
+    failures.count(*failure);
     if let Some(refusal) = failure.refusal(http2) {
         let cause = error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"));
         record(telemetry, conn, if http2 { "HTTP/2.0" } else { "HTTP/1.1" }, refusal, cause);
@@ -191,7 +193,7 @@ mod tests {
         let served = builder.serve_connection(TokioIo::new(near), service).await;
         let mut answer = String::new();
         far.read_to_string(&mut answer).await.unwrap();
-        (served.err().and_then(|error| Failure::of(&error).refusal(false)), answer.lines().next().unwrap_or_default().to_owned())
+        (served.err().and_then(|error| Failure::of(&error, false).refusal(false)), answer.lines().next().unwrap_or_default().to_owned())
     }
 
     #[tokio::test]

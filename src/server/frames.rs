@@ -28,6 +28,7 @@ pub(super) struct Begun {
     handed_out: AtomicU64,
     told: AtomicU64,
     write_waits: AtomicBool,
+    long_head: AtomicBool,
 }
 
 /// Requests that were never handed out.
@@ -40,6 +41,11 @@ pub(super) struct Missing {
 }
 
 impl Begun {
+    /// Whether what came of the last head is beyond the limit, compressed as it was.
+    pub(super) fn long_head(&self) -> bool {
+        self.long_head.load(Ordering::Relaxed)
+    }
+
     /// A request was handed out.
     pub(super) fn handed_out(&self) {
         self.handed_out.fetch_add(1, Ordering::Relaxed);
@@ -90,15 +96,19 @@ impl Frames {
             // A stream has one head, and trailers after it; both are HEADERS.
             HEADERS if stream > self.last_stream => {
                 self.last_stream = stream;
-                self.block = length;
-                self.completes = flags & END_HEADERS != 0;
+                self.part_of_head(length, flags);
             }
             CONTINUATION if stream == self.last_stream && self.block > 0 => {
-                self.block = self.block.saturating_add(length);
-                self.completes = flags & END_HEADERS != 0;
+                self.part_of_head(self.block.saturating_add(length), flags);
             }
             _ => {}
         }
+    }
+
+    fn part_of_head(&mut self, block: u64, flags: u8) {
+        self.block = block;
+        self.completes = flags & END_HEADERS != 0;
+        self.begun.long_head.store(block > self.longest, Ordering::Relaxed);
     }
 
     /// The payload of a frame was passed over.
@@ -203,7 +213,12 @@ mod tests {
         assert_eq!(begun.refused(), None);
         frames.read(&frame(HEADERS, END_HEADERS, 5, 200)).unwrap();
         frames.read(&frame(HEADERS, END_HEADERS, 7, 3)).unwrap();
+        assert!(!begun.long_head());
         begun.handed_out();
         assert_eq!(begun.refused(), None, "a late one makes up for it");
+        frames.read(&frame(HEADERS, 0, 9, 60)).unwrap();
+        assert!(!begun.long_head());
+        frames.read(&frame(CONTINUATION, 0, 9, 41)).unwrap();
+        assert!(begun.long_head());
     }
 }
