@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{fost, h2, inbound, jwt, names, pattern};
+use crate::{fost, h2, heads, inbound, jwt, names, pattern};
 
 /// Inputs made of each seed; the variable `FUZZ_CHANGES` asks for another number.
 const CHANGES: u64 = 300;
@@ -86,4 +86,9 @@ fn fost_holds_for_its_seeds() {
 #[test]
 fn jwt_holds_for_its_seeds() {
     replay("jwt", jwt::run);
+}
+
+#[test]
+fn heads_holds_for_its_seeds() {
+    replay("heads", heads::run);
 }
