@@ -1,6 +1,6 @@
 //! HTTP client towards identity providers: no redirects, deadlines, a cap on the body.
 //!
-//! It never sends a credential of a caller, never follows a redirect, and never holds more of an answer in memory than
+//! It adds no credential of its own accord, never follows a redirect, and never holds more of an answer in memory than
 //! [`MAX_BODY_BYTES`].
 
 use std::path::Path;
@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, USER_AGENT};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::Request;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -21,6 +21,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 use url::{Host, Url};
+
+use crate::types::Secret;
 
 #[cfg(test)]
 pub(crate) mod provider;
@@ -49,7 +51,34 @@ pub enum FetchError {
     TimedOut,
 }
 
-type Connections = legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type Connections = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A form to be posted. `Debug` shows nothing of it: it holds credentials.
+pub struct Form {
+    /// `application/x-www-form-urlencoded`.
+    pub body: String,
+    /// The media type that is asked for.
+    pub accept: &'static str,
+    /// Doorward's own credential.
+    pub authorization: Option<HeaderValue>,
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Form").field("accept", &self.accept).finish_non_exhaustive()
+    }
+}
+
+/// What a provider answered.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// `Content-Type` without parameters, lower case; empty without one.
+    pub media_type: String,
+    /// The body of a 2xx answer; empty for any other.
+    pub body: Bytes,
+}
 
 /// Fetches documents of identity providers. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -76,13 +105,33 @@ impl Client {
         Ok(Self { connections, aux, total: TOTAL_TIMEOUT })
     }
 
-    /// GETs `url`: a 200 answer's body, or an error. Never follows a redirect.
-    pub async fn get(&self, url: &Url) -> Result<Bytes, FetchError> {
-        let request = Request::get(url.as_str())
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, "doorward")
-            .body(Empty::new())
-            .map_err(|error| FetchError::Transport(error.to_string()))?;
+    /// GETs `url`: a 200 answer's body, or an error. Never follows a redirect. `bearer` is Doorward's own token, for a
+    /// provider that shows its keys to those it knows alone.
+    pub async fn get(&self, url: &Url, bearer: Option<&Secret>) -> Result<Bytes, FetchError> {
+        let mut request = Request::get(url.as_str()).header(ACCEPT, "application/json");
+        if let Some(token) = bearer {
+            request = request.header(AUTHORIZATION, bearer_header(token)?);
+        }
+        self.ask(request.body(Full::default())).await.map(|reply| reply.body)
+    }
+
+    /// POSTs `form` to `url`: a 200 answer, or an error. Never follows a redirect.
+    pub async fn post(&self, url: &Url, form: Form) -> Result<Reply, FetchError> {
+        let mut request = Request::post(url.as_str()).header(ACCEPT, form.accept).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(authorization) = form.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.ask(request.body(Full::from(form.body))).await
+    }
+
+    async fn ask(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Result<Reply, FetchError> {
+        let reply = self.send(request.map_err(|error| FetchError::Transport(error.to_string()))?).await?;
+        if reply.status == 200 { Ok(reply) } else { Err(FetchError::Status(reply.status)) }
+    }
+
+    /// Sends any request and gives the answer, whatever its status. Never follows a redirect.
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Reply, FetchError> {
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("doorward"));
         let (connections, total) = (self.connections.clone(), self.total);
         // The pooled connections belong to the runtime that opened them, so all of it happens on `aux`.
         let exchange = self.aux.spawn(async move { tokio::time::timeout(total, exchange(&connections, request)).await });
@@ -100,12 +149,29 @@ impl Client {
     }
 }
 
-async fn exchange(connections: &Connections, request: Request<Empty<Bytes>>) -> Result<Bytes, FetchError> {
+/// `Authorization: Bearer TOKEN`, marked so that no log shows it.
+pub fn bearer_header(token: &Secret) -> Result<HeaderValue, FetchError> {
+    let text = zeroize::Zeroizing::new([b"Bearer ", token.expose()].concat());
+    let mut value = HeaderValue::from_bytes(&text).map_err(|_| FetchError::Transport("the bearer token is not one line of text".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+async fn exchange(connections: &Connections, request: Request<Full<Bytes>>) -> Result<Reply, FetchError> {
     let response = connections.request(request).await.map_err(|error| FetchError::Transport(chain(&error)))?;
-    if response.status() != StatusCode::OK {
-        return Err(FetchError::Status(response.status().as_u16()));
-    }
-    read(response.into_body()).await
+    let status = response.status();
+    let media_type = media_type(response.headers());
+    // The body of a refusal is of no use to anyone but an attacker of this parser.
+    let body = if status.is_success() { read(response.into_body()).await? } else { Bytes::new() };
+    Ok(Reply { status: status.as_u16(), media_type, body })
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let (first, second) = (all.next(), all.next());
+    // Two of them are none.
+    let one = first.filter(|_| second.is_none()).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Counts while it reads: a `Content-Length` that lies, or none, costs no more memory than the cap.
@@ -251,7 +317,7 @@ mod tests {
     async fn fetch(answer: Answer) -> Result<Bytes, FetchError> {
         let provider = Provider::start(answer).await;
         let client = Client::build(None, Handle::current()).unwrap().with_total_timeout(Duration::from_millis(300));
-        let fetched = client.get(&provider.url("/x").parse().unwrap()).await;
+        let fetched = client.get(&provider.url("/x").parse().unwrap(), None).await;
         assert!(provider.hits() <= 1, "one request, and no redirect followed");
         fetched
     }

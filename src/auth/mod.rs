@@ -5,14 +5,15 @@
 
 mod basic;
 mod bearer;
-mod claim;
 pub mod fost;
 mod jwt;
 mod policy;
 pub mod query_hmac;
 pub mod s3_v2;
+mod sender;
 mod signing;
 mod token;
+mod token_review;
 mod uploads;
 
 use std::borrow::Cow;
@@ -27,7 +28,7 @@ use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
 pub use crate::store::facts::Subject;
-pub use claim::claim;
+pub use crate::types::{claim, valid_user_name};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
 
@@ -56,7 +57,17 @@ pub enum AuthError {
     Unavailable(#[from] Unavailable),
     /// The body that the signature covers could not be read: 413, 408 or 400.
     #[error(transparent)]
-    Payload(#[from] PayloadError),
+    Payload(PayloadError),
+}
+
+impl From<PayloadError> for AuthError {
+    /// A body that is not the one that was signed is a wrong credential.
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::Mismatch(mismatch) => Self::Refused(Refusal::Wrong(mismatch.0)),
+            PayloadError::TooLarge(_) | PayloadError::TimedOut | PayloadError::Broken(_) | PayloadError::Spool(_) => Self::Payload(error),
+        }
+    }
 }
 
 /// Why a credential was refused. `Display` is for the log; the client sees [`Refusal::code`] at most.
@@ -123,6 +134,29 @@ impl Refusal {
 pub enum ErrorForm {
     /// 403 and `{"error": TEXT}`. The text holds nothing of the request.
     Forbidden(Cow<'static, str>),
+    /// 401 with exactly this challenge, and a nonce that the next proof is to hold (RFC 9449 section 8).
+    Challenge(Box<OwnChallenge>),
+    /// 401 and `{"status_code":401,"error":ERROR,"description":DESCRIPTION}`, as Flask-JWT has it.
+    FlaskJwt {
+        /// The kind of refusal.
+        error: &'static str,
+        /// What was wrong.
+        description: &'static str,
+    },
+}
+
+/// Headers of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnChallenge {
+    /// `WWW-Authenticate`.
+    pub challenge: HeaderValue,
+    /// `DPoP-Nonce`.
+    pub nonce: Option<HeaderValue>,
+}
+
+impl ErrorForm {
+    /// `WWW-Authenticate` of Flask-JWT.
+    pub const FLASK_JWT_CHALLENGE: &'static str = "JWT realm=\"Login Required\"";
 }
 
 /// One way to prove who one is: a value for `WWW-Authenticate`.
@@ -207,6 +241,8 @@ schemes! {
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
     token::Token = "token",
+    /// Tokens that the Kubernetes API server knows.
+    token_review::TokenReview = "kubernetes-token-review",
     /// User name and password, RFC 7617.
     basic::Basic = "basic",
 }
@@ -222,6 +258,11 @@ pub struct Scheme {
 }
 
 impl Scheme {
+    /// How its clients are told that they are not known, where that is not everybody's way.
+    fn own_words(&self, inbound: &Inbound, why: &Refusal) -> Option<ErrorForm> {
+        if let Kind::Jwt(jwt) = &self.kind { jwt.own_words(inbound, why) } else { None }
+    }
+
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
@@ -255,7 +296,10 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
         }
     }
     let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
-    let error = AuthError::Refused(refusal);
+    let error = match schemes.first().and_then(|first| first.own_words(inbound, &refusal)) {
+        Some(form) => AuthError::RefusedAs(refusal, form),
+        None => AuthError::Refused(refusal),
+    };
     witness.attempted(None, &Err(&error));
     Err(error)
 }
@@ -281,15 +325,6 @@ fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challeng
         }
     }
     all
-}
-
-/// Whether `name` may be told to an application: 1 to 255 bytes, no control character, no blank at either end, none of
-/// the invisible characters that make two names look alike on a screen (zero-width, bidirectional, U+FEFF).
-#[must_use]
-pub fn valid_user_name(name: &str) -> bool {
-    let invisible =
-        |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !name.is_empty() && name.len() <= 255 && name.trim() == name && !name.chars().any(|c| c.is_control() || invisible(c))
 }
 
 #[cfg(test)]

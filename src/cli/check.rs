@@ -41,11 +41,12 @@ fn check(mut draft: doorward::config::Draft) -> anyhow::Result<Vec<Located>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // The real store is left alone: what it would hold is judged by an empty one.
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let store = config.store.as_ref().map(|_| doorward::store::Settings { url: format!("sqlite:{}", scratch.path().join("scratch.db").display()) });
+    let store = config.store.as_ref().map(|_| doorward::store::Settings::at(format!("sqlite:{}", scratch.path().join("scratch.db").display())));
     if let Some(settings) = &config.store {
         settings.check(&mut report);
     }
-    let stores = runtime.block_on(Stores::open(store.as_ref(), &config.cache, runtime.handle().clone(), &mut report));
+    let _ = config.cache.read(&mut report);
+    let stores = runtime.block_on(Stores::open(store.as_ref(), &config.cache.alone(), runtime.handle().clone(), &mut report));
     if let Some(stores) = stores {
         // Builders may reach for the runtime, as they do at a start.
         let _entered = runtime.enter();

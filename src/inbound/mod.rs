@@ -26,7 +26,7 @@ use crate::payload::{Payload, PayloadLimits};
 
 use told::Told;
 
-pub use conn::{Conn, Open, Peer};
+pub use conn::{ClientCertificate, Conn, Open, Peer};
 pub use cookies::holds as sends_cookie;
 pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};

@@ -2,11 +2,14 @@
 //! that may say anything, signers and verifiers written apart from the product.
 
 pub mod client;
+pub mod databases;
 pub mod fost;
 pub mod gateway;
 pub mod idp;
 pub mod pki;
 pub mod query_hmac;
+pub mod redis;
+pub mod relay;
 pub mod s3;
 pub mod setup;
 pub mod upstream;
