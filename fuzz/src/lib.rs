@@ -3,6 +3,7 @@
 
 pub mod fost;
 pub mod h2;
+pub mod heads;
 pub mod inbound;
 pub mod jwt;
 pub mod message_signature;

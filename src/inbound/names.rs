@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use http::header::{self, HeaderMap, HeaderName};
 
 use super::Unclean;
+use crate::payload::CleanTrailers;
 
 /// Headers of one hop (RFC 9110 section 7.6.1 and its ancestors), and those that decide framing: never copied.
 const HOP_BY_HOP: &[&str] = &[
@@ -145,6 +146,13 @@ impl ReservedNames {
     /// Removes every reserved header.
     pub fn strip(&self, headers: &mut HeaderMap) {
         remove_if(headers, |name| self.holds(name));
+    }
+}
+
+impl CleanTrailers for ReservedNames {
+    /// Trailers of an answer: an application that folds names, or echoes what it was told, tells no client.
+    fn clean(&self, trailers: &mut HeaderMap) {
+        self.strip(trailers);
     }
 }
 

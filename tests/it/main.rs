@@ -20,6 +20,8 @@ mod basic;
 mod certificates;
 mod cli;
 mod config_check;
+mod connections;
+mod demo;
 mod dpop;
 mod drain;
 mod errors;
