@@ -7,6 +7,7 @@ mod basic;
 mod bearer;
 mod claim;
 pub mod fost;
+pub mod http_signature;
 mod jwt;
 mod policy;
 pub mod query_hmac;
@@ -203,6 +204,8 @@ schemes! {
     query_hmac::QueryHmac = "query-hmac",
     /// Requests and URLs signed as Amazon S3 once asked for, signature version 2.
     s3_v2::S3V2 = "s3-v2",
+    /// Requests signed by the drafts before RFC 9421, as clients of Kong and APISIX do.
+    http_signature::HttpSignature = "http-signature",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.

@@ -9,6 +9,7 @@ mod cookies;
 mod framing;
 mod host;
 mod names;
+mod proxied;
 mod target;
 mod told;
 
@@ -119,6 +120,7 @@ pub struct Inbound {
     decoded_path: Option<String>,
     host: Host,
     headers: HeaderMap,
+    proxy_authorization: Option<HeaderValue>,
     payload: Payload,
     upgrade: Option<WantedUpgrade>,
     told: Told,
@@ -147,7 +149,7 @@ impl Inbound {
         let payload = Payload::new(body, cleaning.payload)?;
         let upgrade =
             framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
-        names::strip_hop_by_hop(headers)?;
+        let proxy_authorization = names::strip_hop_by_hop(headers)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
         cleaning.reserved.strip(headers);
         cookies::join(headers)?;
@@ -157,6 +159,7 @@ impl Inbound {
             decoded_path,
             host,
             headers: parts.headers,
+            proxy_authorization,
             payload,
             upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
             told,
