@@ -12,7 +12,7 @@ PATH="$PATH:/usr/sbin:/sbin"
 export PATH
 
 missing=""
-for need in haproxy:haproxy nginx:nginx-light wrk:wrk openssl:openssl python3:python3-minimal taskset:util-linux; do
+for need in haproxy:haproxy nginx:nginx-light wrk:wrk h2load:nghttp2-client openssl:openssl python3:python3-minimal taskset:util-linux; do
     command -v "${need%%:*}" >/dev/null || missing="$missing ${need#*:}"
 done
 if [ -n "$missing" ]; then

@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -98,13 +99,26 @@ class Rig:
                 signature = raw_ecdsa(signature)
         return f"{signed}.{b64url(signature)}"
 
+    def jwks(self, work):
+        """The public key of `work` (rs256 or es256) as a JWK set."""
+        if work == "rs256":
+            text = self._openssl("rsa", "-pubin", "-in", "rs256.pub", "-noout", "-modulus").decode()
+            key = {"kty": "RSA", "n": b64url(bytes.fromhex(text.strip().partition("=")[2])), "e": "AQAB"}
+        else:
+            point = self._openssl("pkey", "-pubin", "-in", "es256.pub", "-outform", "DER")[-64:]
+            key = {"kty": "EC", "crv": "P-256", "x": b64url(point[:32]), "y": b64url(point[32:])}
+        return {"keys": [key | {"alg": work.upper(), "use": "sig"}]}
+
     def fost(self, method, path, body):
         """The headers that sign a request by the FOST scheme."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
-        document = f"{method} {path}\n{stamp}\nX-FOST-Headers\n".encode() + body
-        tag = hmac.digest(self.read("fost.key").encode(), document, "sha1")
         return {"X-FOST-Headers": "X-FOST-Headers", "X-FOST-Timestamp": stamp,
-                "Authorization": "FOST bench:" + base64.b64encode(tag).decode()}
+                "Authorization": "FOST bench:" + self.fost_tag(self.read("fost.key").encode(), method, path, stamp, body)}
+
+    @staticmethod
+    def fost_tag(secret, method, path, stamp, body):
+        document = f"{method} {path}\n{stamp}\nX-FOST-Headers\n".encode() + body
+        return base64.b64encode(hmac.digest(secret, document, "sha1")).decode()
 
     # --- files -------------------------------------------------------------------------------------------
 
@@ -125,23 +139,35 @@ class Rig:
     # --- processes ---------------------------------------------------------------------------------------
 
     def start(self, name, arguments, core, port, patience=20):
-        """Starts a server on `core` and waits until it accepts on `port`."""
-        process = Process(name, ["taskset", "-c", str(core), *map(str, arguments)], self.folder)
+        """Starts a server on `core` (None: on any) and waits until it accepts on `port`."""
+        pinned = [] if core is None else ["taskset", "-c", str(core)]
+        process = Process(name, [*pinned, *map(str, arguments)], self.folder)
         self.running.append(process)
         process.wait_for(port, patience)
         return process
 
     def start_application(self, core):
+        """nginx as the application: its process and its port."""
         port = free_port()
-        config = self.configure("nginx.conf", "nginx.conf", UPSTREAM=port, BODY=BODY)
-        return self.start("nginx", ["nginx", "-p", self.folder, "-c", config], core, port), port
+        files = self.folder / "files"
+        files.mkdir(exist_ok=True)
+        for name, size in {"64KiB": 64 << 10, "10MiB": 10 << 20}.items():
+            (files / name).write_bytes(os.urandom(1 << 10) * (size >> 10))
+        config = self.configure("application.conf", "application.conf", UPSTREAM=port, SINK=free_port(), BODY=BODY)
+        return self.start("application", ["nginx", "-p", self.folder, "-c", config], core, port), port
 
-    def doorward_config(self, name, upstream, signature='"hmac"', access=False, max_age="60s"):
+    def doorward_config(self, name, upstream, signature='"hmac"', access=False, max_age="60s", capacity=100_000, more=""):
         """A configuration of Doorward and the port that it listens on."""
         port = free_port()
         config = self.configure(f"{name}.toml", "doorward.toml", PORT=port, UPSTREAM=upstream, SIGNATURE=signature,
-                                ACCESS=str(access).lower(), MAX_AGE=max_age)
+                                ACCESS=str(access).lower(), MAX_AGE=max_age, CAPACITY=capacity, MORE=more, NAME=name)
         return config, port
+
+    def opaque_token(self, binary, config):
+        """A token that Doorward itself gave out, from the store of `config`."""
+        done = subprocess.run([str(binary), "token", "issue", "--user", "alice", "--ttl", "24h", "--json", "--config", str(config)],
+                              cwd=self.folder, capture_output=True, text=True)
+        return json.loads(done.stdout)["token"] if done.returncode == 0 else fail(f"no token was issued: {done.stderr}")
 
 
 class Process:
@@ -151,7 +177,8 @@ class Process:
         self.name = name
         self.log = folder / f"{name}.log"
         with open(self.log, "wb") as log:
-            self.child = subprocess.Popen(arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+            self.child = subprocess.Popen(arguments, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                                          preexec_fn=allow_many_files)
 
     def wait_for(self, port, patience):
         until = time.monotonic() + patience
@@ -161,8 +188,22 @@ class Process:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return
-            time.sleep(0.02)
+            time.sleep(0.001)
         fail(f"{self.name} does not accept on its port:\n{self.log.read_text()}")
+
+    def memory_kib(self):
+        """Proportional set size of the process tree."""
+        total, todo = 0, [self.child.pid]
+        while todo:
+            pid = todo.pop()
+            try:
+                with open(f"/proc/{pid}/smaps_rollup") as rollup:
+                    total += next(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
+                with open(f"/proc/{pid}/task/{pid}/children") as children:
+                    todo += map(int, children.read().split())
+            except (OSError, StopIteration):
+                continue
+        return total
 
     def cpu_seconds(self):
         """User and system time of the process tree, dead children included."""
@@ -210,6 +251,15 @@ class Client:
 
     def close(self):
         self.connection.close()
+
+
+def allow_many_files():
+    """As many as root may have, else as many as the user may."""
+    for limit in (200_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1]):
+        try:
+            return resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        except (ValueError, OSError):
+            continue
 
 
 def free_port():

@@ -22,6 +22,10 @@ need_programs() {
     command -v slowhttptest >/dev/null || missing+=(slowhttptest)
     command -v python3 >/dev/null || missing+=(python3)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    command -v openssl >/dev/null || missing+=(openssl)
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null || missing+=(mariadb-server)
+    { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || missing+=(postgresql)
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
     [ "${#missing[@]}" -eq 0 ] && return 0
     local as_root=()
@@ -54,6 +58,13 @@ cargo fmt --check
 
 section "lints"
 cargo clippy --all-targets --locked -- -D warnings
+
+section "databases"
+# Servers of this run alone: another one may be going on beside it.
+export DOORWARD_SERVICES="$cache/services.$$"
+trap 'tests/services.sh stop; rm -rf "$DOORWARD_SERVICES"' EXIT
+services="$(tests/services.sh start)"
+eval "$services"
 
 section "tests"
 if cargo nextest --version >/dev/null 2>&1; then

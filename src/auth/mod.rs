@@ -5,7 +5,6 @@
 
 mod basic;
 mod bearer;
-mod claim;
 pub mod fost;
 pub mod http_signature;
 mod jwt;
@@ -28,7 +27,7 @@ use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
 pub use crate::store::facts::Subject;
-pub use claim::claim;
+pub use crate::types::{claim, valid_user_name};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use signing::SignError;
 
@@ -284,15 +283,6 @@ fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challeng
         }
     }
     all
-}
-
-/// Whether `name` may be told to an application: 1 to 255 bytes, no control character, no blank at either end, none of
-/// the invisible characters that make two names look alike on a screen (zero-width, bidirectional, U+FEFF).
-#[must_use]
-pub fn valid_user_name(name: &str) -> bool {
-    let invisible =
-        |c: char| matches!(c, '\u{80}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    !name.is_empty() && name.len() <= 255 && name.trim() == name && !name.chars().any(|c| c.is_control() || invisible(c))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::Identity;
-use super::claim::claim;
+use super::claim;
 use crate::inbound::Inbound;
 use crate::store::facts::Subject;
 use crate::types::Report;

@@ -23,7 +23,7 @@ use crate::payload::{Payload, PayloadError, PayloadLimits};
 
 use told::Told;
 
-pub use conn::{Conn, Open, Peer};
+pub use conn::{ClientCertificate, Conn, Open, Peer};
 pub use cookies::holds as sends_cookie;
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};

@@ -29,7 +29,7 @@ use super::Limits;
 use super::control::{Control, Order};
 use super::flight::{Streams, Tracked};
 use super::socket::{Accepted, Paced};
-use crate::inbound::{Conn, Open};
+use crate::inbound::{ClientCertificate, Conn, Open};
 use crate::telemetry::{AccessEntry, Telemetry};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -96,7 +96,9 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     let session = tls.get_ref().1;
     let sni = session.server_name().map(|name| name.to_ascii_lowercase().into());
     let http2 = session.alpn_protocol() == Some(b"h2");
-    let conn = Arc::new(Conn::new(peer, local_port, sni, worker, open));
+    let mut conn = Conn::new(peer, local_port, sni, worker, open);
+    conn.client_certificate = session.peer_certificates().and_then(<[_]>::first).map(|der| ClientCertificate::new(der));
+    let conn = Arc::new(conn);
     control.set_ready(http2);
     let ended = if http2 { http2_conn(tls, &conn, &control, &shared).await } else { http1_conn(tls, &conn, &control, &shared).await };
     match ended {

@@ -2,13 +2,18 @@
 //!
 //! Nothing here knows of requests, stores or the network.
 
+mod claim;
+pub mod json;
 mod moment;
+mod name;
 mod pattern;
 mod report;
 mod secret;
 mod units;
 
+pub use claim::claim;
 pub use moment::Moment;
+pub use name::valid_user_name;
 pub use pattern::{HostPattern, PathPattern};
 pub use report::{Problem, Report, Severity};
 pub use secret::{Secret, SecretSource};

@@ -40,6 +40,7 @@ mod reload;
 mod routes;
 mod s3_v2;
 mod secrets;
+mod store;
 mod tidy;
 mod tokens;
 mod websocket;

@@ -156,8 +156,8 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::super::json::object;
     use super::*;
+    use crate::types::json::object;
 
     const NOW: i64 = 1_800_000_000;
 

@@ -13,8 +13,8 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::compact::decode;
-use super::json;
 use crate::auth::Refusal;
+use crate::types::json;
 
 /// Longer names of keys are refused.
 const MAX_KID_BYTES: usize = 256;

@@ -52,7 +52,7 @@ impl Keys {
                 if verified.unwrap_or(false) { Ok(()) } else { Err(WRONG.into()) }
             }
             Self::Pinned { key, .. } => {
-                if key.verifies(header.algorithm, token.signed, token.signature) {
+                if key.verifies(header.algorithm, token.signed.as_bytes(), token.signature) {
                     Ok(())
                 } else {
                     Err(WRONG.into())
@@ -87,7 +87,7 @@ enum Tried {
 fn tried(keyring: &Keyring, token: &Compact<'_>, header: &Header) -> Tried {
     let mut outcome = Tried::Unknown;
     for key in keyring.candidates(header.kid.as_deref(), header.algorithm) {
-        if key.verifies(header.algorithm, token.signed, token.signature) {
+        if key.verifies(header.algorithm, token.signed.as_bytes(), token.signature) {
             return Tried::Verified;
         }
         outcome = Tried::Failed;

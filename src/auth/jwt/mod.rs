@@ -27,7 +27,6 @@ use verifier::{Recall, Verifier, deadline};
 mod claims;
 mod compact;
 mod header;
-mod json;
 mod keys;
 mod settings;
 mod sources;

@@ -1,5 +1,7 @@
 //! Whole tokens against whole schemes: the known forgeries of JOSE, as far as they can be tried without a request.
 
+mod vectors;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};

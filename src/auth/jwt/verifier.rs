@@ -6,11 +6,10 @@ use std::time::Duration;
 use super::claims::ClaimRules;
 use super::compact::{Compact, decode};
 use super::header::HeaderRules;
-use super::json;
 use super::keys::Keys;
 use crate::auth::{AuthError, Refusal, Subject};
 use crate::store::facts::{FactKey, Facts};
-use crate::types::unix_now;
+use crate::types::{json, unix_now};
 
 /// Everything that a token is judged by.
 #[derive(Debug)]
@@ -56,16 +55,21 @@ impl Verifier {
 
     /// Verifies a token that is this scheme's. In this order: nothing of the claims is believed before the signature.
     pub async fn verify(&self, token: &str) -> Result<Subject, AuthError> {
+        let claims = json::object(&self.signed_payload(token).await?)
+            .ok_or(Refusal::Malformed("the token's claims are not one JSON object with unique names"))?;
+        // The clock is read here: fetching a key may have taken seconds.
+        self.claims.judge(&claims, unix_now())?;
+        Ok(self.claims.subject(claims)?)
+    }
+
+    /// What a token says whose header is accepted and whose signature is good.
+    pub async fn signed_payload(&self, token: &str) -> Result<Vec<u8>, AuthError> {
         let Some(token) = Compact::split(token, self.max_token_bytes)? else {
             return Err(Refusal::Malformed("not a token of three parts").into());
         };
         let header = self.header.read(token.header)?;
         self.keys.verify(&token, &header).await?;
-        let payload = decode(token.payload).ok_or(Refusal::Malformed("the token's payload is not base64url without padding"))?;
-        let claims = json::object(&payload).ok_or(Refusal::Malformed("the token's claims are not one JSON object with unique names"))?;
-        // The clock is read here: fetching a key may have taken seconds.
-        self.claims.judge(&claims, unix_now())?;
-        Ok(self.claims.subject(claims)?)
+        decode(token.payload).ok_or_else(|| Refusal::Malformed("the token's payload is not base64url without padding").into())
     }
 }
 

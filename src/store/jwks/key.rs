@@ -1,11 +1,13 @@
 //! One public key: of a JWK (RFC 7517, RFC 7518 section 6, RFC 8037) or of a PEM file.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+    VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use jsonwebtoken::Algorithm;
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
@@ -21,22 +23,22 @@ const OID_P256: &str = "1.2.840.10045.3.1.7";
 const OID_P384: &str = "1.3.132.0.34";
 const OID_ED25519: &str = "1.3.101.112";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Rsa,
-    P256,
-    P384,
-    Ed25519,
-}
+/// What may be verified with an RSA key. PSS with a salt as long as the hash (RFC 7518 section 3.5).
+const RSA_ALGORITHMS: [(Algorithm, &RsaParameters); 6] = [
+    (Algorithm::RS256, &RSA_PKCS1_2048_8192_SHA256),
+    (Algorithm::RS384, &RSA_PKCS1_2048_8192_SHA384),
+    (Algorithm::RS512, &RSA_PKCS1_2048_8192_SHA512),
+    (Algorithm::PS256, &RSA_PSS_2048_8192_SHA256),
+    (Algorithm::PS384, &RSA_PSS_2048_8192_SHA384),
+    (Algorithm::PS512, &RSA_PSS_2048_8192_SHA512),
+];
 
 /// A public key that verifies signatures. Never a shared secret: a key of one family verifies no algorithm of another.
 #[derive(Debug)]
 pub struct PublicKey {
     kid: Option<String>,
-    /// The one algorithm that the issuer says the key is for.
-    only: Option<Algorithm>,
-    kind: Kind,
-    key: DecodingKey,
+    /// Read once for each algorithm that it is for: to read a key anew costs a fifth of an RSA verification.
+    parsed: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
 /// The members of a JWK that matter here.
@@ -70,19 +72,20 @@ impl PublicKey {
         }
         let mut key = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
             ("RSA", _) => Self::rsa(&member(jwk.n)?, &member(jwk.e)?)?,
-            ("EC", Some("P-256")) => Self::ec(Kind::P256, &point(32, jwk.x, jwk.y)?)?,
-            ("EC", Some("P-384")) => Self::ec(Kind::P384, &point(48, jwk.x, jwk.y)?)?,
+            ("EC", Some("P-256")) => Self::ec(Algorithm::ES256, &point(32, jwk.x, jwk.y)?)?,
+            ("EC", Some("P-384")) => Self::ec(Algorithm::ES384, &point(48, jwk.x, jwk.y)?)?,
             ("OKP", Some("Ed25519")) => Self::ed25519(&member(jwk.x)?)?,
             ("oct", _) => return Err("a shared secret has no place in a published key set"),
             _ => return Err("a type or curve that is not known here"),
         };
-        key.only = match jwk.alg.as_deref() {
+        let only = match jwk.alg.as_deref() {
             None => None,
             // RFC 9864 gives the same algorithm a second name.
             Some("Ed25519") => Some(Algorithm::EdDSA),
-            Some(name) => Some(name.parse().map_err(|_| "for an algorithm that is not known here (alg)")?),
+            Some(name) => Some(name.parse::<Algorithm>().map_err(|_| "for an algorithm that is not known here (alg)")?),
         };
-        if key.only.is_some_and(|only| !key.kind.fits(only)) {
+        key.parsed.retain(|(algorithm, _)| only.is_none_or(|only| only == *algorithm));
+        if key.parsed.is_empty() {
             return Err("alg does not fit the key's type");
         }
         key.kid = jwk.kid;
@@ -106,8 +109,8 @@ impl PublicKey {
             Ok(ParsedSpki::EC(point)) => {
                 let curve = spki.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok()).map(|oid| oid.to_id_string());
                 match curve.as_deref() {
-                    Some(OID_P256) => Self::ec(Kind::P256, point.data()),
-                    Some(OID_P384) => Self::ec(Kind::P384, point.data()),
+                    Some(OID_P256) => Self::ec(Algorithm::ES256, point.data()),
+                    Some(OID_P384) => Self::ec(Algorithm::ES384, point.data()),
                     Some(_) | None => Err("a curve other than P-256 and P-384"),
                 }
             }
@@ -118,7 +121,7 @@ impl PublicKey {
     /// Whether signatures by `algorithm` may be verified with this key.
     #[must_use]
     pub fn fits(&self, algorithm: Algorithm) -> bool {
-        self.kind.fits(algorithm) && self.only.is_none_or(|only| only == algorithm)
+        self.parsed(algorithm).is_some()
     }
 
     /// The name that tokens know it by.
@@ -129,8 +132,20 @@ impl PublicKey {
 
     /// Whether `signature` (base64url without padding) is this key's over `message`. False for an algorithm that does not fit.
     #[must_use]
-    pub fn verifies(&self, algorithm: Algorithm, message: &str, signature: &str) -> bool {
-        self.fits(algorithm) && jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key, algorithm).unwrap_or(false)
+    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
+        let Some(key) = self.parsed(algorithm) else { return false };
+        URL_SAFE_NO_PAD.decode(signature).is_ok_and(|signature| key.verify_sig(message, &signature).is_ok())
+    }
+
+    /// Whether both are one key under one name for the same algorithms.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let same = |(a, b): (&(Algorithm, ParsedPublicKey), &(Algorithm, ParsedPublicKey))| a.0 == b.0 && a.1.as_ref() == b.1.as_ref();
+        self.kid == other.kid && self.parsed.len() == other.parsed.len() && self.parsed.iter().zip(&other.parsed).all(same)
+    }
+
+    fn parsed(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
+        self.parsed.iter().find(|(known, _)| *known == algorithm).map(|(_, key)| key)
     }
 
     fn rsa(n: &[u8], e: &[u8]) -> Result<Self, &'static str> {
@@ -144,41 +159,30 @@ impl PublicKey {
         if !exponent.is_some_and(|e| e >= 3 && e % 2 == 1) {
             return Err("an RSA exponent that is even, below 3 or beyond all measure");
         }
-        RsaPublicKeyComponents { n, e }.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).map_err(|_| "not a valid RSA key")?;
-        Ok(Self::new(Kind::Rsa, DecodingKey::from_rsa_raw_components(n, e)))
+        let read = |(algorithm, parameters)| Ok((algorithm, RsaPublicKeyComponents { n, e }.to_parsed_public_key(parameters)?));
+        let parsed = RSA_ALGORITHMS.into_iter().map(read).collect::<Result<_, aws_lc_rs::error::Unspecified>>();
+        Ok(Self { kid: None, parsed: parsed.map_err(|_| "not a valid RSA key")? })
     }
 
     /// `point` is uncompressed: 4, x, y. The library says whether it lies on the curve.
-    fn ec(kind: Kind, point: &[u8]) -> Result<Self, &'static str> {
-        let algorithm = if kind == Kind::P384 { &ECDSA_P384_SHA384_FIXED } else { &ECDSA_P256_SHA256_FIXED };
+    fn ec(algorithm: Algorithm, point: &[u8]) -> Result<Self, &'static str> {
+        let curve = if algorithm == Algorithm::ES384 { &ECDSA_P384_SHA384_FIXED } else { &ECDSA_P256_SHA256_FIXED };
         if point.first() != Some(&4) {
             return Err("not an uncompressed point");
         }
-        ParsedPublicKey::new(algorithm, point).map_err(|_| "not a point on its curve")?;
-        Ok(Self::new(kind, DecodingKey::from_ec_der(point)))
+        Self::single(algorithm, curve, point).ok_or("not a point on its curve")
     }
 
     fn ed25519(x: &[u8]) -> Result<Self, &'static str> {
         if x.len() != 32 {
             return Err("an Ed25519 key has 32 bytes");
         }
-        ParsedPublicKey::new(&ED25519, x).map_err(|_| "not a valid Ed25519 key")?;
-        Ok(Self::new(Kind::Ed25519, DecodingKey::from_ed_der(x)))
+        Self::single(Algorithm::EdDSA, &ED25519, x).ok_or("not a valid Ed25519 key")
     }
 
-    fn new(kind: Kind, key: DecodingKey) -> Self {
-        Self { kid: None, only: None, kind, key }
-    }
-}
-
-impl Kind {
-    fn fits(self, algorithm: Algorithm) -> bool {
-        match self {
-            Self::Rsa => algorithm.family() == AlgorithmFamily::Rsa,
-            Self::P256 => algorithm == Algorithm::ES256,
-            Self::P384 => algorithm == Algorithm::ES384,
-            Self::Ed25519 => algorithm == Algorithm::EdDSA,
-        }
+    fn single(algorithm: Algorithm, parameters: &'static dyn VerificationAlgorithm, bytes: &[u8]) -> Option<Self> {
+        let key = ParsedPublicKey::new(parameters, bytes).ok()?;
+        Some(Self { kid: None, parsed: vec![(algorithm, key)] })
     }
 }
 
@@ -237,18 +241,18 @@ mod tests {
         let (one, other) = (Signer::p256(), Signer::p256());
         let signature = one.sign(Algorithm::ES256, "a.b");
         let key = PublicKey::from_jwk(one.jwk()).unwrap();
-        assert!(key.verifies(Algorithm::ES256, "a.b", &signature));
-        assert!(PublicKey::from_pem(one.pem().as_bytes()).unwrap().verifies(Algorithm::ES256, "a.b", &signature));
-        assert!(!key.verifies(Algorithm::ES256, "a.c", &signature));
-        assert!(!key.verifies(Algorithm::ES384, "a.b", &signature));
-        assert!(!PublicKey::from_jwk(other.jwk()).unwrap().verifies(Algorithm::ES256, "a.b", &signature));
+        assert!(key.verifies(Algorithm::ES256, b"a.b", &signature));
+        assert!(PublicKey::from_pem(one.pem().as_bytes()).unwrap().verifies(Algorithm::ES256, b"a.b", &signature));
+        assert!(!key.verifies(Algorithm::ES256, b"a.c", &signature));
+        assert!(!key.verifies(Algorithm::ES384, b"a.b", &signature));
+        assert!(!PublicKey::from_jwk(other.jwk()).unwrap().verifies(Algorithm::ES256, b"a.b", &signature));
         let rsa = Signer::rsa();
         let key = PublicKey::from_jwk(rsa.jwk()).unwrap();
         for algorithm in [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512] {
-            assert!(key.verifies(algorithm, "a.b", &rsa.sign(algorithm, "a.b")), "{algorithm:?}");
-            assert!(!key.verifies(algorithm, "a.x", &rsa.sign(algorithm, "a.b")), "{algorithm:?}");
+            assert!(key.verifies(algorithm, b"a.b", &rsa.sign(algorithm, "a.b")), "{algorithm:?}");
+            assert!(!key.verifies(algorithm, b"a.x", &rsa.sign(algorithm, "a.b")), "{algorithm:?}");
         }
-        assert!(!key.verifies(Algorithm::PS256, "a.b", &rsa.sign(Algorithm::RS256, "a.b")));
+        assert!(!key.verifies(Algorithm::PS256, b"a.b", &rsa.sign(Algorithm::RS256, "a.b")));
     }
 
     #[test]
@@ -275,9 +279,9 @@ mod tests {
             psychic,
             der,
         ] {
-            assert!(!key.verifies(Algorithm::ES256, "a.b", &bad), "{bad}");
+            assert!(!key.verifies(Algorithm::ES256, b"a.b", &bad), "{bad}");
         }
-        assert!(key.verifies(Algorithm::ES256, "a.b", &good));
+        assert!(key.verifies(Algorithm::ES256, b"a.b", &good));
     }
 
     #[test]

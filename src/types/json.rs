@@ -1,6 +1,6 @@
-//! JSON objects of tokens: every name once, at every depth, and not too deep.
+//! JSON objects from elsewhere: every name once, at every depth, and not too deep.
 //!
-//! serde_json keeps the last of two members with one name; other readers keep the first. A token that says two things
+//! serde_json keeps the last of two members with one name; other readers keep the first. A document that says two things
 //! says nothing (RFC 8725 section 2.6), so it is refused. Names are compared after escapes are resolved.
 
 use std::fmt;
@@ -12,7 +12,8 @@ use serde_json::{Map, Number, Value};
 const MAX_DEPTH: usize = 16;
 
 /// Reads `bytes`, which hold one JSON object with unique names and nothing else.
-pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+#[must_use]
+pub fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = Strict { depth: MAX_DEPTH }.deserialize(&mut json).ok()?;
     json.end().ok()?;

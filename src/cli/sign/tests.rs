@@ -1,0 +1,127 @@
+//! What is printed is what the published vectors say, and nothing is signed that the gate would refuse.
+
+use super::*;
+use clap::Parser;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    args: Args,
+}
+
+const NOW: u64 = 1_232_789_760;
+
+fn lines(line: &[&str]) -> anyhow::Result<Vec<String>> {
+    let words = ["sign", "--key", "aspnet", "--secret-file", "k"].iter().chain(line);
+    signed(&Line::try_parse_from(words)?.args, &Secret::new("s3cret"), Duration::from_micros(NOW * 1_000_000 + 250_000))
+}
+
+#[test]
+fn the_headers_are_those_of_the_vectors() {
+    let json: serde_json::Value = serde_json::from_str(include_str!("../../../tests/vectors/fost-request.json")).unwrap();
+    let mut signed = 0;
+    for vector in json.as_array().unwrap() {
+        let text = |name: &str| vector[name].as_str().unwrap();
+        if !["get-no-query", "get-query-as-user", "post-json", "empty-post-signs-query", "two-signed-headers"].contains(&text("name")) {
+            continue;
+        }
+        let url = format!("https://h{}{}{}", text("path"), if text("query").is_empty() { "" } else { "?" }, text("query"));
+        let body = if text("name") == "post-json" { r#"{"username": "some_name"}"# } else { "" };
+        let mut line = vec![text("method"), url.as_str()];
+        if !body.is_empty() {
+            line.extend(["--data", body]);
+        }
+        if vector["headers"].get("X-FOST-User").is_some() {
+            line.extend(["--as", "kirit"]);
+        }
+        if vector["headers"].get("Accept").is_some() {
+            line.extend(["--header", "Accept: application/json"]);
+        }
+        let mut want: Vec<String> =
+            vector["headers"].as_object().unwrap().iter().map(|(name, value)| format!("{name}: {}", value.as_str().unwrap())).collect();
+        let mut have = lines(&line).unwrap();
+        want.sort();
+        have.sort();
+        assert_eq!(have, want, "{}", text("name"));
+        signed += 1;
+    }
+    assert_eq!(signed, 5);
+}
+
+#[test]
+fn a_signed_url_is_the_vectors() {
+    let line = ["GET", "https://app.example.com:8443/reports/?b=2&a=1&a=0", "--url"];
+    let want = "https://app.example.com:8443/reports/?b=2&a=1&a=0&_k=aspnet&_e=1232789790&_s=Rwpu27yGj02%2BR3gLdnuV%2BaZaOFk%3D";
+    assert_eq!(lines(&line).unwrap(), [want]);
+    let none = lines(&["HEAD", "https://app.example.com:8443/reports/", "--url", "--curl"]).unwrap();
+    assert_eq!(
+        none,
+        ["curl --path-as-is --globoff --head 'https://app.example.com:8443/reports/?_k=aspnet&_e=1232789790&_s=KwE%2FvQ4sJbEbKdhiknUg5cM2GGQ%3D'"]
+    );
+}
+
+#[test]
+fn a_query_signed_url_is_the_one_that_python_makes() {
+    let url = lines(&["--scheme", "query-hmac", "POST", "https://h/goodbye/?q=a+b", "--data", "{}"]).unwrap().concat();
+    assert_eq!(url, "https://h/goodbye/?q=a+b&timestamp=1232789760.250000&apikey=aspnet&signature=xquGow02ExukAkEn6ny4ZC1Q8RekmRKe8SN3UV3Vu5I%3D");
+}
+
+#[test]
+fn an_s3_request_is_the_one_that_python_makes() {
+    let all = lines(&["--scheme", "s3-v2", "PUT", "https://h/b/k?acl", "--data", "{}", "--header", "x-amz-acl: private"]).unwrap();
+    let want = [
+        "Date: Sat, 24 Jan 2009 09:36:00 GMT",
+        "x-amz-acl: private",
+        "Content-MD5: mZFLkyvTelC5g8XnyQrpOw==",
+        "Authorization: AWS aspnet:rr9zV2CrxjapMx0xp4suwf/o6Hc=",
+    ];
+    assert_eq!(all, want);
+    let line = |more: &[&str]| lines(&[&["--scheme", "s3-v2", "PUT", "https://h/b/k", "--data", "{}", "--curl"], more].concat()).unwrap().concat();
+    assert!(line(&[]).contains(" --header Content-Type: --data-raw "), "{}", line(&[]));
+    assert!(!line(&["--header", "content-type: text/plain"]).contains("Content-Type:"));
+    let url = lines(&["--scheme", "s3-v2", "GET", "https://h/b/k?acl", "--url"]).unwrap().concat();
+    assert_eq!(url, "https://h/b/k?acl&AWSAccessKeyId=aspnet&Expires=1232789790&Signature=utBXNnNRRuo9W8XjrJaqu0bbb9I%3D");
+}
+
+#[test]
+fn a_curl_line_holds_everything_quoted_for_a_shell() {
+    let line = lines(&["POST", "https://h/api/accounts/", "--as", "O'Hara", "--data", "a'b $x", "--curl"]).unwrap().concat();
+    assert!(line.starts_with("curl --path-as-is --globoff --request POST --header 'X-FOST-Headers: X-FOST-Headers X-FOST-User' "), "{line}");
+    assert!(line.contains(r" 'X-FOST-User: O'\''Hara' "), "{line}");
+    assert!(line.ends_with(r" --data-raw 'a'\''b $x' https://h/api/accounts/"), "{line}");
+}
+
+#[test]
+fn what_the_gate_would_refuse_is_not_signed() {
+    for line in [
+        vec!["GET", "https://h/", "--data", "x"],
+        vec!["POST", "https://h/", "--url"],
+        vec!["GET", "/relative", "--url"],
+        vec!["GET", "https://h/?_s=1", "--url"],
+        vec!["GET", "https://h/?_sort=1", "--url"],
+        vec!["GET", "https://h/", "--url", "--as", "a"],
+        vec!["GET", "https://h/", "--expires-in", "5s"],
+        vec!["GET", "https://h/#x"],
+        vec!["GET", "https://h/ x"],
+        vec!["G T", "https://h/"],
+        vec!["GET", "https://h/", "--header", "Accept"],
+        vec!["GET", "https://h/", "--header", "Acc ept: x"],
+        vec!["GET", "https://h/", "--header", "Accept: x", "--header", "accept: y"],
+        vec!["GET", "https://h/", "--header", "Authorization: x"],
+        vec!["GET", "https://h/", "--header", "X-FOST-User: x"],
+        vec!["GET", "https://h/", "--as", "a\nb"],
+        vec!["POST", "https://h/", "--data", "@/does/not/exist"],
+        vec!["--scheme", "query-hmac", "GET", "https://h/", "--url"],
+        vec!["--scheme", "query-hmac", "GET", "https://h/", "--as", "a"],
+        vec!["--scheme", "query-hmac", "GET", "https://h/", "--header", "Accept: x"],
+        vec!["--scheme", "query-hmac", "GET", "https://h/", "--data", "x"],
+        vec!["--scheme", "query-hmac", "GET", "https://h/?a="],
+        vec!["--scheme", "query-hmac", "GET", "https://h/?apikey=a"],
+        vec!["--scheme", "s3-v2", "GET", "https://h/?page=2"],
+        vec!["--scheme", "s3-v2", "GET", "https://h/", "--as", "a"],
+        vec!["--scheme", "s3-v2", "PUT", "https://h/", "--header", "Date: x"],
+        vec!["--scheme", "s3-v2", "PUT", "https://h/", "--url"],
+    ] {
+        assert!(lines(&line).is_err(), "{line:?}");
+    }
+}
