@@ -59,7 +59,7 @@ pub(super) struct Keyring<M> {
     manner: Manner,
 }
 
-impl<M: Mac + KeyInit + Clone> Keyring<M> {
+impl<M: KeyInit + Clone> Keyring<M> {
     /// Builds the keys of the configuration; reports each mistake under `keys` and returns `None` then, also when there is
     /// no key at all and no store that could have one. `kind` is the scheme's.
     pub(super) fn build(
@@ -124,7 +124,7 @@ pub(super) struct PreparedKey<M> {
     states: Vec<M>,
 }
 
-impl<M: Mac + KeyInit + Clone> PreparedKey<M> {
+impl<M: KeyInit + Clone> PreparedKey<M> {
     /// `None` for a key that nobody may use: one without a secret.
     fn new(key: Arc<ApiKey>, manner: Manner) -> Option<Self> {
         let secrets = key.secret.iter().chain(&key.next_secret).filter(|secret| !secret.is_empty());
@@ -135,6 +135,11 @@ impl<M: Mac + KeyInit + Clone> PreparedKey<M> {
     /// Whether the key may call this (decoded) path.
     pub(super) fn opens(&self, rule_path: &str) -> bool {
         self.holder.opens(rule_path)
+    }
+
+    /// See [`Holder::allows`].
+    pub(super) fn allows(&self, algorithm: &str) -> bool {
+        self.holder.allows(algorithm)
     }
 
     /// See [`Holder::identify`].
