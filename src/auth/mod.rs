@@ -14,6 +14,7 @@ pub mod s3_v2;
 mod signing;
 mod token;
 mod uploads;
+pub mod webhook;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -205,6 +206,8 @@ schemes! {
     s3_v2::S3V2 = "s3-v2",
     /// Requests signed by the drafts before RFC 9421, as clients of Kong and APISIX do.
     http_signature::HttpSignature = "http-signature",
+    /// Deliveries that a service signs: webhooks.
+    webhook::Webhook = "webhook",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.

@@ -2,8 +2,8 @@
 
 use sha2::{Digest as _, Sha256, Sha512};
 
-use super::mac::tag;
 use crate::auth::Refusal;
+use crate::auth::signing::tag_of_any_length as tag;
 
 /// What a header says of the body; at least one of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,8 @@ impl Hashes {
 
     /// Whether the body is the one that was said; by every hash that was.
     pub(super) fn match_all(self) -> bool {
-        self.sha256.is_none_or(|(hash, said)| hash.finalize().as_slice() == said) && self.sha512.is_none_or(|(hash, said)| hash.finalize().as_slice() == said)
+        self.sha256.is_none_or(|(hash, said)| hash.finalize().as_slice() == said)
+            && self.sha512.is_none_or(|(hash, said)| hash.finalize().as_slice() == said)
     }
 }
 

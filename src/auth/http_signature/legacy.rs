@@ -22,11 +22,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::date;
 use super::document::{Head, header};
-use super::mac::{Algorithm, tag};
 use super::parameters::list;
 use super::request::{Coverage, Said, Signed, Times, key_name};
 use crate::auth::Refusal;
 use crate::auth::signing::unescape;
+use crate::auth::signing::{Algorithm, tag_of_any_length as tag};
 
 pub(super) const ACCESS_KEY: HeaderName = HeaderName::from_static("x-hmac-access-key");
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("x-hmac-signature");
@@ -141,7 +141,9 @@ fn pair(part: &str) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
     let decode = |text: &str| unescape(text.replace('+', " ").as_bytes());
     let (name, value) = part.split_once('=').unwrap_or((part, ""));
     match (decode(name), decode(value)) {
-        (Some(name), Some(value)) if !name.is_empty() && !part.contains(';') && !name.iter().chain(&value).any(u8::is_ascii_control) => Ok((name, value)),
+        (Some(name), Some(value)) if !name.is_empty() && !part.contains(';') && !name.iter().chain(&value).any(u8::is_ascii_control) => {
+            Ok((name, value))
+        }
         _ => Err(malformed),
     }
 }

@@ -31,7 +31,6 @@ mod date;
 mod digest;
 mod document;
 mod legacy;
-mod mac;
 mod parameters;
 mod request;
 mod rules;
@@ -48,18 +47,16 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use self::document::Head;
-use self::mac::Seed;
 use self::request::{Said, Signed};
 use self::rules::Rules;
-use super::signing::{self, nothing, once_only};
+use super::signing::{self, Seed, nothing, once_only};
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
 use crate::payload::Room;
 use crate::store::Stores;
 use crate::types::{ByteSize, HumanDuration, Report, unix_now};
 
-pub use self::mac::Algorithm;
-pub use super::signing::KeySettings;
+pub use super::signing::{Algorithm, KeySettings};
 
 type PreparedKey = signing::PreparedKey<Seed>;
 
@@ -178,7 +175,7 @@ impl HttpSignature {
                 hashes.match_all()
             }
             Said::Mac(tag) => {
-                let mut macs = self.rules.algorithm(signed)?.body(self.rules.keys.states(key));
+                let mut macs = self.rules.algorithm(signed)?.begin(self.rules.keys.states(key));
                 body.hold(limit, &self.room, |chunk| macs.update(chunk)).await?;
                 macs.match_any(tag)
             }

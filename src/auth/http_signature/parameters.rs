@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn parameters_are_read_in_any_order_and_spacing() {
-        let expected = Parameters { key: Some("k"), algorithm: Some("hmac-sha256"), headers: Some("a b"), signature: Some("s="), ..Parameters::default() };
+        let expected =
+            Parameters { key: Some("k"), algorithm: Some("hmac-sha256"), headers: Some("a b"), signature: Some("s="), ..Parameters::default() };
         for text in [
             r#"keyId="k",algorithm="hmac-sha256",headers="a b",signature="s=""#,
             r#"  keyId="k" ,  algorithm="hmac-sha256", headers="a b",	signature="s=" "#,

@@ -5,11 +5,11 @@ use http::header::{AUTHORIZATION, DATE, HOST};
 
 use super::digest::Digests;
 use super::document::{Head, VERSIONS, document, header};
-use super::mac::{Algorithm, tag};
 use super::parameters::{self, Names, Parameters};
 use super::{Dialect, date, legacy};
 use crate::auth::Refusal;
 use crate::auth::signing::can_be_a_name;
+use crate::auth::signing::{Algorithm, tag_of_any_length as tag};
 
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");

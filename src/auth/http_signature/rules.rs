@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
-use super::mac::{Algorithm, Seed};
 use super::request::{Coverage, Signed, Times};
 use super::{Dialect, PreparedKey, Settings};
 use crate::auth::Refusal;
+use crate::auth::signing::{Algorithm, Seed};
 use crate::auth::signing::{Keyring, Manner, memory};
 use crate::store::facts::Subject;
 use crate::types::Report;

@@ -66,14 +66,7 @@ pub fn request(
 }
 
 /// The headers that carry the signature.
-fn credential(
-    manner: Manner,
-    key: &str,
-    secret: &Secret,
-    head: &Head<'_>,
-    names: &[String],
-    date: &str,
-) -> Result<Vec<(String, String)>, SignError> {
+fn credential(manner: Manner, key: &str, secret: &Secret, head: &Head<'_>, names: &[String], date: &str) -> Result<Vec<(String, String)>, SignError> {
     let algorithm = manner.algorithm.name();
     let tag = |document: &[u8]| manner.algorithm.sign(secret, document).map(|tag| STANDARD.encode(tag)).ok_or(SignError::Secret);
     let mut all: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -96,7 +89,8 @@ fn credential(
     };
     all.insert(0, if manner.dialect == Dialect::Draft { "(request-target)" } else { "@request-target" });
     let [version, ..] = VERSIONS;
-    let document = document(head, manner.dialect, key, &all, &Parameters::default(), version).map_err(|_| SignError::Url("a header cannot be signed"))?;
+    let document =
+        document(head, manner.dialect, key, &all, &Parameters::default(), version).map_err(|_| SignError::Url("a header cannot be signed"))?;
     let value = format!("{word} {name}=\"{key}\",algorithm=\"{algorithm}\",headers=\"{}\",signature=\"{}\"", all.join(" "), tag(&document)?);
     Ok(vec![("Authorization".to_owned(), value)])
 }

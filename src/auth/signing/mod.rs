@@ -1,6 +1,7 @@
 //! What the schemes with a shared key have in common: keys that may sign, with their HMAC states made ready, and the
 //! spelling of names and signatures.
 
+mod hmacs;
 mod holder;
 mod settings;
 mod spelling;
@@ -20,6 +21,8 @@ use crate::store::keys::ApiKey;
 use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
+pub use self::hmacs::Algorithm;
+pub(super) use self::hmacs::{Hmacs, Seed, tag_of_any_length};
 pub(super) use self::holder::Holder;
 pub use self::settings::KeySettings;
 pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
@@ -149,7 +152,7 @@ impl<M: KeyInit + Clone> PreparedKey<M> {
 }
 
 /// MACs over one document (or over two readings of it), fed together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Macs<M>(Vec<M>);
 
 impl<M: Mac + KeyInit + Clone> Macs<M> {

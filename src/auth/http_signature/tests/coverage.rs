@@ -22,7 +22,9 @@ fn covering(target: bool, host: bool, date: bool, digest: bool) -> Case {
 
 #[test]
 fn a_signature_covers_request_line_host_and_date_or_the_configuration_allows_less() {
-    for (target, host, date) in [(true, true, true), (false, true, true), (true, false, true), (false, false, true), (true, true, false), (false, false, false)] {
+    for (target, host, date) in
+        [(true, true, true), (false, true, true), (true, false, true), (false, false, true), (true, true, false), (false, false, false)]
+    {
         let case = covering(target, host, date, true);
         for (no_target, no_host) in [(false, false), (true, false), (false, true), (true, true)] {
             let rules = rules(&format!("dialect = \"kong\"\nallow_unsigned_target = {no_target}\nallow_unsigned_host = {no_host}"));

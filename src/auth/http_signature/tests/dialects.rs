@@ -121,7 +121,11 @@ fn kong_signs_names_as_the_list_spells_them_and_a_request_line_without_a_name() 
 fn kong_takes_the_date_that_is_signed_and_either_header() {
     let rules = strict("kong");
     let by = |case: Case, list: &str, document: &str| by_hand(case, "hmac", "username", "hmac-sha256", list, document);
-    let x_date = by(Case::new("GET", "/x").header("x-date", DATE), "x-date host @request-target", &format!("x-date: {DATE}\nhost: a.example\n@request-target: get /x"));
+    let x_date = by(
+        Case::new("GET", "/x").header("x-date", DATE),
+        "x-date host @request-target",
+        &format!("x-date: {DATE}\nhost: a.example\n@request-target: get /x"),
+    );
     assert!(x_date.judge(&rules, NOW).is_ok());
     assert!(x_date.clone().header("date", "wrong date").judge(&rules, NOW).is_ok(), "what is not signed does not count");
     assert!(x_date.judge(&rules, NOW + 301).is_err());
@@ -142,7 +146,8 @@ fn kong_takes_the_date_that_is_signed_and_either_header() {
 #[test]
 fn apisix_begins_with_the_key_and_ends_with_a_line_feed() {
     let rules = strict("apisix");
-    let by = |list: &str, document: &str| by_hand(Case::new("GET", "/x?a=1").header("date", DATE), "Signature", "keyId", "hmac-sha256", list, document);
+    let by =
+        |list: &str, document: &str| by_hand(Case::new("GET", "/x?a=1").header("date", DATE), "Signature", "keyId", "hmac-sha256", list, document);
     let good = format!("alice\nGET /x?a=1\ndate: {DATE}\nHost: a.example\n");
     assert_eq!(by("@request-target date Host", &good).judge(&rules, NOW).as_deref(), Ok("alice"));
     for (list, document) in [
@@ -173,7 +178,15 @@ fn apisix_before_3_11_signs_a_sorted_query_and_the_key() {
     let line = format!("hmac-auth-v1#alice#{}#hmac-sha256#{DATE}#host", field("x-hmac-signature"));
     let one_line = Case::new("GET", "/x").header("authorization", &line);
     assert!(one_line.judge(&rules, NOW).is_ok());
-    for (from, to) in [("alice", "alicf"), ("sha256", "sha512"), ("06:00:00", "06:00:01"), ("#host", ""), ("#host", "#"), ("#host", "#host#"), ("#host", "#host;x-a")] {
+    for (from, to) in [
+        ("alice", "alicf"),
+        ("sha256", "sha512"),
+        ("06:00:00", "06:00:01"),
+        ("#host", ""),
+        ("#host", "#"),
+        ("#host", "#host#"),
+        ("#host", "#host;x-a"),
+    ] {
         let changed = line.replace(from, to);
         assert!(changed != line && Case::new("GET", "/x").header("authorization", &changed).judge(&rules, NOW).is_err(), "{changed}");
     }

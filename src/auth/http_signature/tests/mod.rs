@@ -157,10 +157,13 @@ fn every_bit_of_every_header_that_takes_part_counts() {
                 let Ok(flipped) = HeaderValue::from_bytes(&flipped) else { continue };
                 // Another case of the first word says the same; so does another case of a letter in the draft's list.
                 let text = String::from_utf8_lossy(&value).into_owned();
-                let list = text.split_once("(request-target) ").map_or(0..0, |(before, list)| before.len() + 17..before.len() + 17 + list.find('"').unwrap());
+                let list = text
+                    .split_once("(request-target) ")
+                    .map_or(0..0, |(before, list)| before.len() + 17..before.len() + 17 + list.find('"').unwrap());
                 let word = 0..text.find(' ').unwrap_or(0);
                 let letter = value[bit / 8].is_ascii_alphabetic() && bit % 8 == 5;
-                let same = header == "authorization" && letter && (word.contains(&(bit / 8)) || dialect == Dialect::Draft && list.contains(&(bit / 8)));
+                let same =
+                    header == "authorization" && letter && (word.contains(&(bit / 8)) || dialect == Dialect::Draft && list.contains(&(bit / 8)));
                 let mut case = good.clone();
                 case.headers.insert(header, flipped);
                 assert_eq!(case.judge(&rules, NOW).is_ok(), same, "{name} {header} bit {bit}");

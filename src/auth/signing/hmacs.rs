@@ -1,4 +1,4 @@
-//! The algorithms: HMAC with one of four hashes.
+//! HMAC with one of four hashes, for schemes whose clients choose.
 //!
 //! A key's MACs are begun when its signature names one: a key is good for all four, and making all ready would cost more than it saves.
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use sha1::Sha1;
 use sha2::{Sha256, Sha384, Sha512};
 
-use crate::auth::signing::Macs;
+use super::Macs;
 use crate::types::Secret;
 
 /// How a signature was made.
@@ -31,7 +31,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    pub(super) const ALL: [Self; 4] = [Self::HmacSha1, Self::HmacSha256, Self::HmacSha384, Self::HmacSha512];
+    pub(in crate::auth) const ALL: [Self; 4] = [Self::HmacSha1, Self::HmacSha256, Self::HmacSha384, Self::HmacSha512];
 
     /// As clients and keys call it.
     #[must_use]
@@ -44,12 +44,12 @@ impl Algorithm {
         }
     }
 
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(in crate::auth) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
     /// How many bytes its signatures have.
-    pub(super) fn length(self) -> usize {
+    pub(in crate::auth) fn length(self) -> usize {
         match self {
             Self::HmacSha1 => 20,
             Self::HmacSha256 => 32,
@@ -59,12 +59,12 @@ impl Algorithm {
     }
 
     /// The one whose signatures are so long.
-    pub(super) fn of_length(length: usize) -> Option<Self> {
+    pub(in crate::auth) fn of_length(length: usize) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.length() == length)
     }
 
     /// Whether any of `seeds` signed any of `readings` with `tag`. Each is measured and compared, in constant time.
-    pub(super) fn verify(self, seeds: &[Seed], readings: &[Vec<u8>], tag: &[u8]) -> bool {
+    pub(in crate::auth) fn verify(self, seeds: &[Seed], readings: &[Vec<u8>], tag: &[u8]) -> bool {
         match self {
             Self::HmacSha1 => begin::<Hmac<Sha1>>(seeds, readings).match_any(tag),
             Self::HmacSha256 => begin::<Hmac<Sha256>>(seeds, readings).match_any(tag),
@@ -74,7 +74,7 @@ impl Algorithm {
     }
 
     /// The signature of `document`; `None` without a secret.
-    pub(super) fn sign(self, secret: &Secret, document: &[u8]) -> Option<Vec<u8>> {
+    pub(in crate::auth) fn sign(self, secret: &Secret, document: &[u8]) -> Option<Vec<u8>> {
         fn tag<M: Mac + KeyInit>(secret: &Secret, document: &[u8]) -> Option<Vec<u8>> {
             let mac = <M as KeyInit>::new_from_slice(secret.expose()).ok().filter(|_| !secret.is_empty())?;
             Some(Mac::chain_update(mac, document).finalize().into_bytes().to_vec())
@@ -87,14 +87,14 @@ impl Algorithm {
         }
     }
 
-    /// MACs of a body, to be fed while it is read.
-    pub(super) fn body(self, seeds: &[Seed]) -> BodyMacs {
+    /// MACs of something that is to be fed.
+    pub(in crate::auth) fn begin(self, seeds: &[Seed]) -> Hmacs {
         let nothing: [&[u8]; 1] = [b""];
         match self {
-            Self::HmacSha1 => BodyMacs::Sha1(begin(seeds, &nothing)),
-            Self::HmacSha256 => BodyMacs::Sha256(begin(seeds, &nothing)),
-            Self::HmacSha384 => BodyMacs::Sha384(begin(seeds, &nothing)),
-            Self::HmacSha512 => BodyMacs::Sha512(begin(seeds, &nothing)),
+            Self::HmacSha1 => Hmacs::Sha1(begin(seeds, &nothing)),
+            Self::HmacSha256 => Hmacs::Sha256(begin(seeds, &nothing)),
+            Self::HmacSha384 => Hmacs::Sha384(begin(seeds, &nothing)),
+            Self::HmacSha512 => Hmacs::Sha512(begin(seeds, &nothing)),
         }
     }
 }
@@ -105,17 +105,17 @@ fn begin<M: Mac + KeyInit + Clone>(seeds: &[Seed], readings: &[impl AsRef<[u8]>]
     Macs::begin(&states, readings.iter().map(AsRef::as_ref))
 }
 
-/// The MACs of a body under one algorithm.
-#[derive(Debug)]
-pub(super) enum BodyMacs {
+/// MACs under one algorithm.
+#[derive(Debug, Clone)]
+pub(in crate::auth) enum Hmacs {
     Sha1(Macs<Hmac<Sha1>>),
     Sha256(Macs<Hmac<Sha256>>),
     Sha384(Macs<Hmac<Sha384>>),
     Sha512(Macs<Hmac<Sha512>>),
 }
 
-impl BodyMacs {
-    pub(super) fn update(&mut self, bytes: &[u8]) {
+impl Hmacs {
+    pub(in crate::auth) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Sha1(macs) => macs.update(bytes),
             Self::Sha256(macs) => macs.update(bytes),
@@ -124,7 +124,7 @@ impl BodyMacs {
         }
     }
 
-    pub(super) fn match_any(self, tag: &[u8]) -> bool {
+    pub(in crate::auth) fn match_any(self, tag: &[u8]) -> bool {
         match self {
             Self::Sha1(macs) => macs.match_any(tag),
             Self::Sha256(macs) => macs.match_any(tag),
@@ -136,7 +136,13 @@ impl BodyMacs {
 
 /// A secret from which any of the MACs is begun.
 #[derive(Debug, Clone)]
-pub(super) struct Seed(Secret);
+pub(in crate::auth) struct Seed(Secret);
+
+impl Seed {
+    pub(in crate::auth) fn of(secret: Secret) -> Self {
+        Self(secret)
+    }
+}
 
 impl KeySizeUser for Seed {
     type KeySize = U32;
@@ -153,7 +159,7 @@ impl KeyInit for Seed {
 }
 
 /// The bytes of a signature: base64 with its padding and without stray bits, so that one signature has one spelling.
-pub(super) fn tag(text: &str) -> Option<Vec<u8>> {
+pub(in crate::auth) fn tag_of_any_length(text: &str) -> Option<Vec<u8>> {
     use base64::Engine as _;
     // Longer than any signature: nobody makes us decode more.
     (text.len() <= 88).then(|| base64::engine::general_purpose::STANDARD.decode(text).ok())?
@@ -179,9 +185,12 @@ mod tests {
         ] {
             let tag = algorithm.sign(&secret, document).unwrap();
             assert_eq!(tag.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), hex);
-            assert_eq!((tag.len(), Algorithm::of_length(tag.len()), Algorithm::named(algorithm.name())), (algorithm.length(), Some(algorithm), Some(algorithm)));
+            assert_eq!(
+                (tag.len(), Algorithm::of_length(tag.len()), Algorithm::named(algorithm.name())),
+                (algorithm.length(), Some(algorithm), Some(algorithm))
+            );
             assert!(algorithm.verify(&seed, &[b"another".to_vec(), document.to_vec()], &tag));
-            let mut body = algorithm.body(&seed);
+            let mut body = algorithm.begin(&seed);
             document.chunks(3).for_each(|chunk| body.update(chunk));
             assert!(body.match_any(&tag));
             for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
@@ -197,9 +206,9 @@ mod tests {
 
     #[test]
     fn a_signature_has_one_spelling() {
-        assert_eq!(tag("AQI="), Some(vec![1, 2]));
+        assert_eq!(tag_of_any_length("AQI="), Some(vec![1, 2]));
         for text in ["AQI", "AQJ=", "AQI==", " AQI=", "AQ-=", &"A".repeat(92)] {
-            assert_eq!(tag(text), None, "{text}");
+            assert_eq!(tag_of_any_length(text), None, "{text}");
         }
     }
 }
