@@ -33,6 +33,15 @@ fn caches(stores: &Stores) -> Vec<Sample> {
         Vec::new(),
         count(stores.replay.len() as u64),
     )];
+    samples.push(Sample {
+        kind: Kind::Counter,
+        ..gauge(
+            "doorward_replay_local_total",
+            "Signatures let in by this process's memory alone, because the shared store did not answer",
+            Vec::new(),
+            count(stores.replay.alone()),
+        )
+    });
     for (cache, counts) in all {
         let label = || vec![("cache", cache.to_owned())];
         samples.push(counter("doorward_cache_hits_total", "Look-ups that were answered from what is known", label(), &counts.hits));

@@ -57,7 +57,17 @@ pub enum AuthError {
     Unavailable(#[from] Unavailable),
     /// The body that the signature covers could not be read: 413, 408 or 400.
     #[error(transparent)]
-    Payload(#[from] PayloadError),
+    Payload(PayloadError),
+}
+
+impl From<PayloadError> for AuthError {
+    /// A body that is not the one that was signed is a wrong credential.
+    fn from(error: PayloadError) -> Self {
+        match error {
+            PayloadError::Mismatch(mismatch) => Self::Refused(Refusal::Wrong(mismatch.0)),
+            PayloadError::TooLarge(_) | PayloadError::TimedOut | PayloadError::Broken(_) | PayloadError::Spool(_) => Self::Payload(error),
+        }
+    }
 }
 
 /// Why a credential was refused. `Display` is for the log; the client sees [`Refusal::code`] at most.

@@ -45,7 +45,8 @@ fn check(mut draft: doorward::config::Draft) -> anyhow::Result<Vec<Located>> {
     if let Some(settings) = &config.store {
         settings.check(&mut report);
     }
-    let stores = runtime.block_on(Stores::open(store.as_ref(), &config.cache, runtime.handle().clone(), &mut report));
+    let _ = config.cache.read(&mut report);
+    let stores = runtime.block_on(Stores::open(store.as_ref(), &config.cache.alone(), runtime.handle().clone(), &mut report));
     if let Some(stores) = stores {
         // Builders may reach for the runtime, as they do at a start.
         let _entered = runtime.enter();

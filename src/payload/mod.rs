@@ -1,10 +1,17 @@
-//! Bodies. A body that a signature covers is read once, under a limit: the bytes verified are the bytes forwarded.
+//! Bodies. A body that a signature covers is read once: held under a limit, or verified on its way. The bytes verified are
+//! the bytes forwarded.
 //! What it never does: buffer a body that nobody asked to verify, or pass a request's trailers on.
 
+mod check;
+mod checking;
 mod progress;
 mod response;
 mod room;
 mod spool;
+#[cfg(test)]
+mod tests;
+mod verdict;
+mod window;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,15 +23,16 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
 
+pub use check::{Algorithm, BodyCheck, Digests, Mismatch, Ready};
+use checking::Checking;
 pub use progress::Progress;
 pub use response::{Finished, ResponseBody};
 pub use room::Room;
 use spool::Spool;
-
-/// Least that must arrive in each `body_timeout` while a body is awaited.
-const WINDOW_BYTES: u64 = 1024;
+use verdict::State;
+pub use verdict::{Delivery, Verdict};
+use window::Window;
 
 /// Why a request body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +49,9 @@ pub enum PayloadError {
     /// The temporary file failed, or too much is held already: 503.
     #[error("the body could not be spooled: {0}")]
     Spool(#[source] std::io::Error),
+    /// Not the body that was signed: 401.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
 }
 
 /// How much of a body is taken, and how slowly it may come.
@@ -59,6 +70,10 @@ pub struct Payload {
     limits: PayloadLimits,
     progress: Arc<Progress>,
     window: Window,
+    /// Where the body is verified on its way.
+    checking: Option<Box<Checking>>,
+    verdict: Option<Arc<Verdict>>,
+    delivery: Option<Delivery>,
 }
 
 #[derive(Debug)]
@@ -76,7 +91,7 @@ impl Payload {
         }
         let source = if body.is_end_stream() { Source::Empty } else { Source::Client(body) };
         let progress = Arc::new(Progress { ended: AtomicBool::new(matches!(source, Source::Empty)), ..Progress::default() });
-        Ok(Self { source, limits, progress, window: Window::default() })
+        Ok(Self { source, limits, progress, window: Window::default(), checking: None, verdict: None, delivery: None })
     }
 
     /// Whether the request has no body at all, as opposed to one that is still to come.
@@ -95,6 +110,20 @@ impl Payload {
         Arc::clone(&self.progress)
     }
 
+    /// Where it is to be noted how far the body has been carried; it counts as begun from now on.
+    pub fn carried_by(&mut self, delivery: &Delivery) {
+        if !self.is_end_stream() {
+            self.delivery = Some(delivery.clone());
+            self.tell(true);
+        }
+    }
+
+    fn tell(&self, partial: bool) {
+        if let Some(delivery) = &self.delivery {
+            delivery.set_partial(partial);
+        }
+    }
+
     /// The limit that [`Progress::failure`] reports.
     #[must_use]
     pub fn max_bytes(&self) -> u64 {
@@ -106,6 +135,9 @@ impl Payload {
     /// called again. Returns the body's length.
     pub async fn hold(&mut self, limit: u64, room: &Arc<Room>, mut each: impl FnMut(&[u8])) -> Result<u64, PayloadError> {
         let limit = limit.min(self.limits.max_bytes);
+        if self.checking.is_some() {
+            return Err(Mismatch("the body is verified on its way already").into());
+        }
         if let Source::Client(body) = &self.source {
             if body.size_hint().lower() > limit {
                 return Err(PayloadError::TooLarge(limit));
@@ -131,6 +163,30 @@ impl Payload {
                 Ok(spool.len())
             }
             Source::Empty | Source::Client(_) => Ok(0),
+        }
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
+        match &mut self.source {
+            Source::Empty => Poll::Ready(None),
+            Source::Client(_) => self.poll_client(cx),
+            Source::Held(spool) => spool.poll_next(cx).map_err(PayloadError::Spool),
+        }
+    }
+
+    fn source_ended(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Client(body) => body.is_end_stream(),
+            Source::Held(spool) => spool.is_drained(),
+        }
+    }
+
+    fn source_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Client(body) => body.size_hint(),
+            Source::Held(spool) => SizeHint::with_exact(spool.remaining()),
         }
     }
 
@@ -174,56 +230,36 @@ impl Body for Payload {
     type Error = PayloadError;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
-        let piece = match &mut self.source {
-            Source::Empty => None,
-            Source::Client(_) => ready!(self.poll_client(cx)),
-            Source::Held(spool) => ready!(spool.poll_next(cx)).map(|piece| piece.map_err(PayloadError::Spool)),
-        };
+        let piece = if self.checking.is_some() { ready!(self.poll_checked(cx)) } else { ready!(self.poll_source(cx)) };
         if piece.is_none() || self.is_end_stream() {
             self.progress.ended.store(true, Ordering::Relaxed);
+            self.tell(false);
         }
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.source {
-            Source::Empty => true,
-            Source::Client(body) => body.is_end_stream(),
-            Source::Held(spool) => spool.is_drained(),
+        match &self.checking {
+            Some(checking) => checking.is_over(),
+            None => self.source_ended(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.source {
-            Source::Empty => SizeHint::with_exact(0),
-            Source::Client(body) => body.size_hint(),
-            Source::Held(spool) => SizeHint::with_exact(spool.remaining()),
+        match &self.checking {
+            Some(checking) => checking.size_hint(),
+            None => self.source_hint(),
         }
     }
 }
 
-/// Notices a client that drips: armed when a body is awaited, disarmed when enough has come.
-#[derive(Debug, Default)]
-struct Window {
-    arrived: u64,
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-impl Window {
-    fn arrived(&mut self, bytes: u64) {
-        self.arrived = self.arrived.saturating_add(bytes);
-        // A timer that ran out while nobody asked for the body (the upstream was busy) says nothing about the client.
-        if self.arrived >= WINDOW_BYTES || self.timer.as_ref().is_some_and(|timer| timer.is_elapsed() || timer.deadline() <= Instant::now()) {
-            self.arrived = 0;
-            self.timer = None;
-        }
-    }
-
-    fn poll_expired(&mut self, cx: &mut Context<'_>, timeout: Duration) -> Poll<()> {
-        if timeout.is_zero() {
-            return Poll::Pending;
-        }
-        self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout))).as_mut().poll(cx)
+impl Drop for Payload {
+    /// Whoever waits for the verdict gets what is left of the body.
+    fn drop(&mut self) {
+        let Some(verdict) = self.verdict.take() else { return };
+        let (source, window) = (std::mem::replace(&mut self.source, Source::Empty), std::mem::take(&mut self.window));
+        let (progress, checking) = (Arc::clone(&self.progress), self.checking.take());
+        verdict.settle(State::Left(Box::new(Self { source, limits: self.limits, progress, window, checking, verdict: None, delivery: None })));
     }
 }
 

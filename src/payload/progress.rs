@@ -1,8 +1,9 @@
 //! How far a body has got, for those who wait meanwhile.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::PayloadError;
+use super::{Mismatch, PayloadError};
 
 /// What others may know of a body while it is on its way.
 #[derive(Debug, Default)]
@@ -13,6 +14,7 @@ pub struct Progress {
     pub(super) timed_out: AtomicBool,
     pub(super) broken: AtomicBool,
     pub(super) awaited: AtomicBool,
+    pub(super) mismatch: OnceLock<Mismatch>,
 }
 
 impl Progress {
@@ -37,6 +39,9 @@ impl Progress {
     /// Why the body failed, if it did: the upstream's error is then only a consequence.
     #[must_use]
     pub fn failure(&self, limit: u64) -> Option<PayloadError> {
+        if let Some(mismatch) = self.mismatch.get() {
+            return Some(PayloadError::Mismatch(*mismatch));
+        }
         if self.too_large.load(Ordering::Relaxed) {
             return Some(PayloadError::TooLarge(limit));
         }
@@ -51,6 +56,10 @@ impl Progress {
             PayloadError::TooLarge(_) => &self.too_large,
             PayloadError::TimedOut => &self.timed_out,
             PayloadError::Broken(_) | PayloadError::Spool(_) => &self.broken,
+            PayloadError::Mismatch(mismatch) => {
+                self.mismatch.get_or_init(|| *mismatch);
+                return;
+            }
         }
         .store(true, Ordering::Relaxed);
     }

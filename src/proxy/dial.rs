@@ -15,6 +15,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
+use crate::payload::Delivery;
+
 /// Where an upstream is.
 #[derive(Clone)]
 pub(super) struct Address {
@@ -83,14 +85,12 @@ impl Address {
 
     /// Opens a connection. The caller sets the deadline.
     pub(super) async fn dial(&self) -> io::Result<Stream> {
-        match &self.place {
-            Place::Tcp { host, port } => tcp(host, *port).await.map(Stream::Tcp),
-            Place::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-            Place::Tls { host, port, name, connector } => {
-                let stream = connector.connect(name.clone(), tcp(host, *port).await?).await?;
-                Ok(Stream::Tls(Box::new(stream)))
-            }
-        }
+        let kind = match &self.place {
+            Place::Tcp { host, port } => Kind::Tcp(tcp(host, *port).await?),
+            Place::Unix(path) => Kind::Unix(UnixStream::connect(path).await?),
+            Place::Tls { host, port, name, connector } => Kind::Tls(Box::new(connector.connect(name.clone(), tcp(host, *port).await?).await?)),
+        };
+        Ok(Stream { kind, delivery: Delivery::default() })
     }
 }
 
@@ -127,20 +127,42 @@ fn connector(ca_file: Option<&Path>) -> Result<TlsConnector, String> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-/// An open connection to an upstream.
+/// An open connection to an upstream. When the end of a body is missing it is reset rather than closed: applications that
+/// read up to the end of the connection would take the beginning of a body for the whole. A Unix socket cannot be reset.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(super) struct Stream {
+    kind: Kind,
+    /// How far the body of the request has been carried.
+    pub(super) delivery: Delivery,
+}
+
+#[derive(Debug)]
+enum Kind {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if !self.delivery.is_partial() {
+            return;
+        }
+        // A socket that cannot be told so is gone already.
+        let _ = match &self.kind {
+            Kind::Tcp(stream) => stream.set_zero_linger(),
+            Kind::Tls(stream) => stream.get_ref().0.set_zero_linger(),
+            Kind::Unix(_) => Ok(()),
+        };
+    }
+}
+
 macro_rules! each {
     ($self:expr, $stream:ident => $call:expr) => {
-        match $self.get_mut() {
-            Stream::Tcp($stream) => $call,
-            Stream::Tls($stream) => $call,
-            Stream::Unix($stream) => $call,
+        match &mut $self.get_mut().kind {
+            Kind::Tcp($stream) => $call,
+            Kind::Tls($stream) => $call,
+            Kind::Unix($stream) => $call,
         }
     };
 }
@@ -161,6 +183,9 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.delivery.is_partial() {
+            return Poll::Ready(Ok(()));
+        }
         each!(self, stream => Pin::new(stream).poll_shutdown(cx))
     }
 
@@ -169,10 +194,10 @@ impl AsyncWrite for Stream {
     }
 
     fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-            Self::Unix(stream) => stream.is_write_vectored(),
+        match &self.kind {
+            Kind::Tcp(stream) => stream.is_write_vectored(),
+            Kind::Tls(stream) => stream.is_write_vectored(),
+            Kind::Unix(stream) => stream.is_write_vectored(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod dial;
 mod forwarded;
+mod patience;
 mod pool;
 mod reject;
 pub mod route;
@@ -19,7 +20,7 @@ use hyper::body::Incoming;
 
 use crate::auth::{self, AuthError, Scheme, Witness};
 use crate::inbound::{self, Cleaning, Conn, Inbound};
-use crate::payload::{Progress, ResponseBody};
+use crate::payload::{PayloadError, Progress, ResponseBody};
 use crate::telemetry::{AccessEntry, Telemetry};
 
 pub use forwarded::Stamp;
@@ -88,7 +89,7 @@ impl Proxy {
         let sent = Instant::now();
         let answer = route.upstream.forward(conn, inbound, permit).await;
         log.entry.upstream = sent.elapsed();
-        let mut answer = answer?;
+        let mut answer = answer.map_err(|why| log.settled(&route.access, why))?;
         self.stamp.conceal(answer.headers_mut());
         Ok(answer)
     }
@@ -195,6 +196,16 @@ impl<'a> AccessLog<'a> {
             self.entry.user = Some(identity.subject.user.clone());
             self.entry.scheme = Some(Arc::clone(&identity.scheme));
         }
+    }
+
+    /// A body that turned out on its way not to be the one that was signed takes the identity back.
+    fn settled(&mut self, access: &auth::Access, rejection: Rejection) -> Rejection {
+        let Rejection::Payload(PayloadError::Mismatch(mismatch)) = rejection else { return rejection };
+        let refusal = auth::Refusal::Wrong(mismatch.0);
+        self.entry.user = None;
+        self.telemetry.auth(self.entry.scheme.as_deref().unwrap_or("none"), "refused", refusal.code());
+        let challenges = auth::challenges(access, &refusal);
+        Rejection::Unauthenticated(AuthError::Refused(refusal), challenges)
     }
 
     fn rejected(&mut self, rejection: &Rejection) {

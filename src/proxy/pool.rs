@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::dial::Address;
-use crate::payload::Payload;
+use crate::payload::{Delivery, Payload};
 
 /// An idle connection is closed after this long. Applications close theirs after 2 to 75 s; whoever closes first, a request
 /// that was not sent is sent again on a new one.
@@ -29,6 +29,7 @@ pub(super) struct Pool {
 #[derive(Debug)]
 struct Idle {
     sender: SendRequest<Payload>,
+    delivery: Delivery,
     since: Instant,
 }
 
@@ -36,6 +37,8 @@ struct Idle {
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) sender: SendRequest<Payload>,
+    /// What the connection is told of the body that it carries.
+    pub(super) delivery: Delivery,
     /// Whether it served another request before.
     pub(super) reused: bool,
     permit: OwnedSemaphorePermit,
@@ -74,7 +77,7 @@ impl Pool {
     pub(super) async fn lease(&self, worker: usize) -> Result<Lease, ConnectError> {
         let permit = self.permit().await?;
         match self.take(worker) {
-            Some(sender) => Ok(Lease { sender, reused: true, permit }),
+            Some(idle) => Ok(Lease { sender: idle.sender, delivery: idle.delivery, reused: true, permit }),
             None => self.open(permit).await,
         }
     }
@@ -89,7 +92,7 @@ impl Pool {
         if let Some(shelf) = self.shelves.get(worker)
             && !lease.sender.is_closed()
         {
-            lock(shelf).push(Idle { sender: lease.sender, since: Instant::now() });
+            lock(shelf).push(Idle { sender: lease.sender, delivery: lease.delivery, since: Instant::now() });
         }
     }
 
@@ -103,7 +106,7 @@ impl Pool {
     }
 
     /// The latest idle connection that can take a request now. Those before it that cannot are dropped, and so closed.
-    fn take(&self, worker: usize) -> Option<SendRequest<Payload>> {
+    fn take(&self, worker: usize) -> Option<Idle> {
         let mut shelf = lock(self.shelves.get(worker)?);
         while let Some(idle) = shelf.pop() {
             if idle.since.elapsed() > IDLE {
@@ -112,7 +115,7 @@ impl Pool {
                 return None;
             }
             if idle.sender.is_ready() {
-                return Some(idle.sender);
+                return Some(idle);
             }
         }
         None
@@ -125,10 +128,13 @@ impl Pool {
         let display = || self.address.display.clone();
         let connecting = async {
             let stream = self.address.dial().await.map_err(|error| ConnectError::Failed(display(), error))?;
-            http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| ConnectError::Broken(display(), error))
+            let delivery = stream.delivery.clone();
+            let (sender, connection) =
+                http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| ConnectError::Broken(display(), error))?;
+            Ok((sender, connection, delivery))
         };
         let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
-        let (sender, connection) = connected.map_err(|_| ConnectError::TimedOut(display(), self.connect_timeout))??;
+        let (sender, connection, delivery) = connected.map_err(|_| ConnectError::TimedOut(display(), self.connect_timeout))??;
         let counted = Counted::new(&self.open);
         tokio::spawn(async move {
             let _counted = counted;
@@ -136,7 +142,7 @@ impl Pool {
                 tracing::debug!(%error, "upstream connection ended");
             }
         });
-        Ok(Lease { sender, reused: false, permit })
+        Ok(Lease { sender, delivery, reused: false, permit })
     }
 
     /// Other workers' idle connections count too: one of them makes room.

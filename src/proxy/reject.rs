@@ -186,6 +186,7 @@ fn of_payload(error: &PayloadError) -> (StatusCode, &'static str) {
         PayloadError::TimedOut => (StatusCode::REQUEST_TIMEOUT, "body_timeout"),
         PayloadError::Broken(_) => (StatusCode::BAD_REQUEST, "malformed_body"),
         PayloadError::Spool(_) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+        PayloadError::Mismatch(_) => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
     }
 }
 
@@ -195,6 +196,7 @@ fn payload_sentence(error: &PayloadError) -> &'static str {
         PayloadError::TimedOut => "The request's body did not arrive in time.",
         PayloadError::Broken(_) => "The request's body could not be read.",
         PayloadError::Spool(_) => "The request's body cannot be checked at the moment. Try again.",
+        PayloadError::Mismatch(_) => "The credentials are not valid.",
     }
 }
 

@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 
 use super::dial::Address;
+use super::patience::patiently;
 use super::pool::{ConnectError, Lease, Pool};
 use super::reject::Rejection;
 use super::upgrade;
@@ -128,6 +129,7 @@ impl Upstream {
         let (method, target, host, mut headers, mut payload, wanted) = inbound.into_parts();
         let progress = payload.progress();
         let max_bytes = payload.max_bytes();
+        let verdict = payload.verdict();
         let host = if self.preserve_host { host.raw } else { self.own_host.clone() };
         headers.insert(header::HOST, host);
         frame(&method, &mut payload, &mut headers);
@@ -139,7 +141,13 @@ impl Upstream {
         *request.uri_mut() = Uri::from(target);
         *request.method_mut() = method;
         *request.headers_mut() = headers;
-        let sent = self.send(conn.worker, request, &progress).await;
+        let mut sent = self.send(conn.worker, request, &progress).await;
+        // An answer that came before the body was found to be the one that was signed has to wait.
+        if let (Some(verdict), Ok(_)) = (verdict, &sent)
+            && !patiently(self.response_timeout, verdict.passed(), &progress).await.unwrap_or_default()
+        {
+            sent = Err(UpstreamError::TimedOut(self.response_timeout));
+        }
         // When the client's body failed, whatever the upstream made of it is only a consequence.
         let (lease, response) = sent.map_err(|error| match progress.failure(max_bytes) {
             Some(failure) => Rejection::Payload(failure),
@@ -168,25 +176,15 @@ impl Upstream {
         request: Request<Payload>,
         progress: &Progress,
     ) -> Result<Response<Incoming>, (UpstreamError, Option<Box<Request<Payload>>>)> {
-        let mut response = std::pin::pin!(lease.sender.try_send_request(request));
-        let mut seen = (progress.received(), progress.ended());
-        loop {
-            match tokio::time::timeout(self.response_timeout, response.as_mut()).await {
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(mut error)) => {
-                    let unsent = error.take_message().map(Box::new);
-                    return Err((UpstreamError::Broken(error.into_error()), unsent));
-                }
-                Err(_) => {
-                    // A long upload is not a slow answer: the time runs anew while the body moves, and while it is the client's turn
-                    // (a client that sends nothing has a limit of its own).
-                    let now = (progress.received(), progress.ended());
-                    if now == seen && !progress.awaits_client() {
-                        return Err((UpstreamError::TimedOut(self.response_timeout), None));
-                    }
-                    seen = now;
-                }
+        let mut request = request;
+        request.body_mut().carried_by(&lease.delivery);
+        match patiently(self.response_timeout, lease.sender.try_send_request(request), progress).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(mut error)) => {
+                let unsent = error.take_message().map(Box::new);
+                Err((UpstreamError::Broken(error.into_error()), unsent))
             }
+            Err(error) => Err((error, None)),
         }
     }
 

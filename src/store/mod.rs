@@ -7,14 +7,21 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use crate::types::{HumanDuration, Report};
+#[cfg(test)]
+use crate::types::HumanDuration;
+use crate::types::Report;
+
+pub use settings::{CacheSettings, OnStoreError};
 
 pub mod cache;
 pub mod facts;
+pub mod health;
 pub mod jwks;
 pub mod keys;
 pub mod passwords;
 pub mod replay;
+mod settings;
+pub mod shared;
 pub mod sql;
 pub mod tokens;
 pub mod users;
@@ -25,31 +32,6 @@ pub mod users;
 pub struct Settings {
     /// `sqlite:FILE`; created and migrated at start.
     pub url: String,
-}
-
-/// `[cache]`: of facts learned from stores and identity providers.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CacheSettings {
-    /// How many facts of each kind are kept at most.
-    pub capacity: u64,
-    /// How long a fact is believed; never past its own expiry.
-    pub max_age: HumanDuration,
-    /// How long "there is no such thing" is believed.
-    pub negative_max_age: HumanDuration,
-    /// How long a fact may outlive `max_age` while its source is down.
-    pub stale_if_error: HumanDuration,
-}
-
-impl Default for CacheSettings {
-    fn default() -> Self {
-        Self {
-            capacity: 100_000,
-            max_age: HumanDuration::from_secs(60),
-            negative_max_age: HumanDuration::from_secs(5),
-            stale_if_error: HumanDuration::from_secs(0),
-        }
-    }
 }
 
 /// The answer cannot be had at the moment: 503, never "let it pass" and never "ask the next".
@@ -84,6 +66,8 @@ pub struct Stores {
     pub facts: facts::Facts,
     /// Signatures that may be used once.
     pub replay: replay::Replay,
+    /// What replicas share; `None` without `cache.shared`.
+    pub shared: Option<shared::Shared>,
     /// Key sets of issuers.
     pub jwks: jwks::KeySets,
     /// Counters of the caches and sources.
@@ -131,10 +115,12 @@ impl CacheCounts {
 const REPLAY_CAPACITY: usize = 1 << 20;
 
 impl Stores {
-    /// Opens the store (created and migrated if need be) and makes the caches. `aux` runs all that waits.
-    /// Reports under `store` and returns `None` when the database cannot be opened.
+    /// Opens the store (created and migrated if need be), makes the caches, and begins to connect to what replicas share.
+    /// `aux` runs all that waits. Reports under `store` and `cache` and returns `None` when the database cannot be opened
+    /// or what `[cache]` says is wrong. A shared store that is down stops nothing.
     pub async fn open(store: Option<&Settings>, cache: &CacheSettings, aux: Handle, report: &mut Report) -> Option<Arc<Self>> {
         let metrics = Arc::new(Metrics::default());
+        let sharing = cache.read(report);
         let db = match store {
             Some(settings) => Some(open_database(settings, &aux, report).await?),
             None => None,
@@ -146,13 +132,19 @@ impl Stores {
                 return None;
             }
         };
+        let shared = sharing?.map(|sharing| shared::Shared::new(sharing.target, &cache.shared_prefix, cache.shared_timeout.0, aux.clone()));
+        let replay = replay::Replay::new(REPLAY_CAPACITY);
         Some(Arc::new(Self {
             keys: db.clone().map(|db| keys::Keys::new(db, cache, &aux, &metrics)),
             tokens: db.clone().map(|db| tokens::Tokens::new(db, cache, &aux, &metrics)),
             users: db.map(users::Users::new),
             passwords,
             facts: facts::Facts::new(cache.capacity),
-            replay: replay::Replay::new(REPLAY_CAPACITY),
+            replay: match &shared {
+                Some(shared) => replay.shared_by(shared.clone(), cache.on_store_error),
+                None => replay,
+            },
+            shared,
             jwks: jwks::KeySets::new(aux.clone()),
             metrics,
             aux,

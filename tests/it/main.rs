@@ -37,6 +37,7 @@ mod policy;
 mod proxying;
 mod query_hmac;
 mod reload;
+mod replay;
 mod routes;
 mod s3_v2;
 mod secrets;

@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod idp;
 pub mod pki;
 pub mod query_hmac;
+pub mod redis;
 pub mod s3;
 pub mod setup;
 pub mod upstream;

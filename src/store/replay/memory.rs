@@ -1,4 +1,4 @@
-//! Signatures that may be used once. Bounded; when full it refuses rather than forgets.
+//! What one process remembers of used signatures. Bounded; when full it refuses rather than forgets.
 //!
 //! Entries lie in buckets by the second until which they are remembered, so that forgetting what has passed costs one
 //! step each and no search.
@@ -6,13 +6,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 
-use super::Unavailable;
+use super::super::Unavailable;
 
 const SOURCE: &str = "replay memory";
 
-/// The memory of used signatures.
+/// The memory of one process.
 #[derive(Debug)]
-pub struct Replay {
+pub(super) struct Memory {
     capacity: usize,
     used: Mutex<Used>,
 }
@@ -25,26 +25,13 @@ struct Used {
     forgotten: Option<i64>,
 }
 
-impl Replay {
-    /// With room for `capacity` signatures at a time.
-    #[must_use]
-    pub fn new(capacity: usize) -> Self {
+impl Memory {
+    pub(super) fn new(capacity: usize) -> Self {
         Self { capacity, used: Mutex::new(Used { signatures: HashSet::new(), buckets: BTreeMap::new(), forgotten: None }) }
     }
 
-    /// Whether `signature` (a hash over scheme, key and MAC) is used for the first time. It is remembered until
-    /// `until` (Unix seconds, inclusive). A signature whose `until` has passed is never a first use: what it was may
-    /// be forgotten. `Err` when the memory is full of signatures that are still to be remembered.
-    ///
-    /// Asynchronous because replicas may share the memory. Dropping the future never lets a signature in: what was
-    /// noted stays noted.
-    #[allow(clippy::unused_async, reason = "the shared memory is asked here")]
-    pub async fn first_use(&self, signature: [u8; 32], until: i64, now: i64) -> Result<bool, Unavailable> {
-        self.first_use_here(signature, until, now)
-    }
-
-    /// The same by this process's memory alone.
-    fn first_use_here(&self, signature: [u8; 32], until: i64, now: i64) -> Result<bool, Unavailable> {
+    /// Whether `signature` is used for the first time: see [`super::Replay::first_use`].
+    pub(super) fn first_use(&self, signature: [u8; 32], until: i64, now: i64) -> Result<bool, Unavailable> {
         // After a panic under the lock nobody knows what was noted: refuse.
         let mut used = self.used.lock().map_err(|_| Unavailable::new(SOURCE, "it broke"))?;
         used.forget(now);
@@ -59,16 +46,20 @@ impl Replay {
         Ok(true)
     }
 
-    /// How many signatures are remembered: for a metric.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.used.lock().map_or(0, |used| used.signatures.len())
+    /// Takes back a first use that came to nothing, so that the same request may come again.
+    pub(super) fn take_back(&self, signature: &[u8; 32], until: i64) {
+        let Ok(mut used) = self.used.lock() else { return };
+        let Some(bucket) = used.buckets.get_mut(&until) else { return };
+        let Some(at) = bucket.iter().rposition(|other| other == signature) else { return };
+        bucket.swap_remove(at);
+        if bucket.is_empty() {
+            used.buckets.remove(&until);
+        }
+        used.signatures.remove(signature);
     }
 
-    /// Whether none is remembered.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub(super) fn len(&self) -> usize {
+        self.used.lock().map_or(0, |used| used.signatures.len())
     }
 }
 
@@ -94,49 +85,66 @@ mod tests {
 
     #[test]
     fn a_signature_is_used_once_until_its_window_has_passed() {
-        let replay = Replay::new(10);
-        assert!(replay.first_use_here([1; 32], 100, 90).unwrap());
+        let replay = Memory::new(10);
+        assert!(replay.first_use([1; 32], 100, 90).unwrap());
         for now in [90, 95, 100] {
-            assert!(!replay.first_use_here([1; 32], 100, now).unwrap(), "{now}");
+            assert!(!replay.first_use([1; 32], 100, now).unwrap(), "{now}");
         }
-        assert!(replay.first_use_here([2; 32], 100, 100).unwrap());
-        assert!(!replay.first_use_here([3; 32], 100, 101).unwrap(), "its window has passed");
-        assert!(replay.first_use_here([1; 32], 200, 101).unwrap(), "the same bytes in a later window");
+        assert!(replay.first_use([2; 32], 100, 100).unwrap());
+        assert!(!replay.first_use([3; 32], 100, 101).unwrap(), "its window has passed");
+        assert!(replay.first_use([1; 32], 200, 101).unwrap(), "the same bytes in a later window");
         assert_eq!(replay.len(), 1);
     }
 
     #[test]
     fn a_full_memory_refuses_and_forgets_nothing_that_could_come_again() {
-        let replay = Replay::new(2);
-        assert!(replay.first_use_here([1; 32], 100, 90).unwrap());
-        assert!(replay.first_use_here([2; 32], 110, 90).unwrap());
-        assert!(replay.first_use_here([3; 32], 120, 90).is_err());
-        assert!(!replay.first_use_here([1; 32], 100, 90).unwrap(), "known ones are still told apart");
-        assert!(replay.first_use_here([3; 32], 120, 101).unwrap(), "one has passed: there is room");
-        assert!(replay.first_use_here([4; 32], 120, 101).is_err());
-        assert!(Replay::new(0).first_use_here([1; 32], 1, 0).is_err());
+        let replay = Memory::new(2);
+        assert!(replay.first_use([1; 32], 100, 90).unwrap());
+        assert!(replay.first_use([2; 32], 110, 90).unwrap());
+        assert!(replay.first_use([3; 32], 120, 90).is_err());
+        assert!(!replay.first_use([1; 32], 100, 90).unwrap(), "known ones are still told apart");
+        assert!(replay.first_use([3; 32], 120, 101).unwrap(), "one has passed: there is room");
+        assert!(replay.first_use([4; 32], 120, 101).is_err());
+        assert!(Memory::new(0).first_use([1; 32], 1, 0).is_err());
     }
 
     #[test]
     fn a_clock_that_is_set_back_lets_nothing_in_again() {
-        let replay = Replay::new(10);
-        assert!(replay.first_use_here([1; 32], 100, 90).unwrap());
-        assert!(replay.first_use_here([2; 32], 100_000, 99_990).unwrap());
-        assert!(!replay.first_use_here([1; 32], 100, 90).unwrap(), "forgotten, and still not let in");
-        assert!(replay.first_use_here([3; 32], 101, 90).unwrap());
+        let replay = Memory::new(10);
+        assert!(replay.first_use([1; 32], 100, 90).unwrap());
+        assert!(replay.first_use([2; 32], 100_000, 99_990).unwrap());
+        assert!(!replay.first_use([1; 32], 100, 90).unwrap(), "forgotten, and still not let in");
+        assert!(replay.first_use([3; 32], 101, 90).unwrap());
     }
 
     #[test]
     fn of_many_threads_with_the_same_signature_one_is_first() {
-        let replay = Arc::new(Replay::new(1000));
+        let replay = Arc::new(Memory::new(1000));
         let threads: Vec<_> = (0..8)
             .map(|_| {
                 let replay = Arc::clone(&replay);
-                std::thread::spawn(move || (0..100u8).filter(|n| replay.first_use_here([*n; 32], 100, 90).unwrap()).count())
+                std::thread::spawn(move || (0..100u8).filter(|n| replay.first_use([*n; 32], 100, 90).unwrap()).count())
             })
             .collect();
         let firsts: usize = threads.into_iter().map(|thread| thread.join().unwrap()).sum();
         assert_eq!(firsts, 100);
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_no_trace_and_everything_else_stays() {
+        let replay = Memory::new(3);
+        for n in 1..4 {
+            assert!(replay.first_use([n; 32], 100, 90).unwrap());
+        }
+        replay.take_back(&[2; 32], 100);
+        replay.take_back(&[1; 32], 101);
+        replay.take_back(&[9; 32], 100);
+        assert!(!replay.first_use([1; 32], 100, 90).unwrap() && !replay.first_use([3; 32], 100, 90).unwrap());
+        assert!(replay.first_use([2; 32], 100, 90).unwrap(), "as if it had never come");
+        for n in 1..4 {
+            replay.take_back(&[n; 32], 100);
+        }
+        assert!(replay.len() == 0 && replay.used.lock().unwrap().buckets.is_empty());
     }
 
     fn any_time() -> impl Strategy<Value = i64> {
@@ -146,7 +154,7 @@ mod tests {
     proptest! {
         #[test]
         fn with_a_steady_clock_it_does_as_a_simple_model_does(steps in prop::collection::vec((0u8..12, 0i64..20, 0i64..4), 1..120)) {
-            let replay = Replay::new(5);
+            let replay = Memory::new(5);
             let mut model: HashMap<u8, i64> = HashMap::new();
             let mut now = 0;
             for (signature, window, passed) in steps {
@@ -157,17 +165,17 @@ mod tests {
                 if expected == Some(true) {
                     model.insert(signature, until);
                 }
-                prop_assert_eq!(replay.first_use_here([signature; 32], until, now).ok(), expected);
+                prop_assert_eq!(replay.first_use([signature; 32], until, now).ok(), expected);
                 prop_assert_eq!(replay.len(), model.len());
             }
         }
 
         #[test]
         fn with_any_clock_no_signature_is_first_twice_in_the_same_window(steps in prop::collection::vec((0u8..4, any_time(), any_time()), 1..80)) {
-            let replay = Replay::new(100);
+            let replay = Memory::new(100);
             let mut accepted = HashSet::new();
             for (signature, until, now) in steps {
-                if replay.first_use_here([signature; 32], until, now).unwrap() {
+                if replay.first_use([signature; 32], until, now).unwrap() {
                     prop_assert!(until >= now);
                     prop_assert!(accepted.insert((signature, until)));
                 }
