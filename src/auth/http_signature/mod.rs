@@ -42,6 +42,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
@@ -49,12 +50,12 @@ use serde::Deserialize;
 use self::document::Head;
 use self::request::{Said, Signed};
 use self::rules::Rules;
-use super::signing::{self, Seed, nothing, once_only};
+use super::signing::{self, Hmacs, Seed, nothing, once_only};
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
-use crate::payload::Room;
+use crate::payload::{BodyCheck, Mismatch, Payload, Ready, Room};
 use crate::store::Stores;
-use crate::types::{ByteSize, HumanDuration, Report, unix_now};
+use crate::types::{HumanDuration, Report, unix_now};
 
 pub use super::signing::{Algorithm, KeySettings};
 
@@ -85,8 +86,6 @@ pub struct Settings {
     pub algorithms: Vec<Algorithm>,
     /// How far a date may be from this machine's clock, either way.
     pub max_skew: HumanDuration,
-    /// The longest signed body.
-    pub max_body: ByteSize,
     /// Headers that must be signed wherever they are sent.
     pub required: Vec<String>,
     /// Whether the signature may leave out method, path and query.
@@ -105,7 +104,6 @@ impl Default for Settings {
             dialect: Dialect::default(),
             algorithms: vec![Algorithm::HmacSha256, Algorithm::HmacSha384, Algorithm::HmacSha512],
             max_skew: HumanDuration::from_secs(300),
-            max_body: ByteSize(64 << 20),
             required: Vec::new(),
             allow_unsigned_target: false,
             allow_unsigned_host: false,
@@ -114,6 +112,9 @@ impl Default for Settings {
         }
     }
 }
+
+/// What is held of one body, in bytes, while it is verified.
+const HELD: u64 = 64 << 10;
 
 /// The scheme.
 #[derive(Debug)]
@@ -127,7 +128,7 @@ impl HttpSignature {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
     pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
-        Some(Self { room: Room::new(rules.max_body), rules, stores: Arc::clone(stores) })
+        Some(Self { rules, room: Room::new(HELD), stores: Arc::clone(stores) })
     }
 
     /// Whether the request bears a credential of this scheme, and whose.
@@ -143,7 +144,7 @@ impl HttpSignature {
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let subject = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now)?;
         self.use_up(&signed, inbound, until, now).await?;
-        self.check_body(inbound, &signed, key.as_deref()).await?;
+        self.check_body(inbound.payload(), signed, key.as_deref()).await?;
         Ok(Some(Identity { subject, scheme: Arc::clone(&self.rules.name), query_credentials: &[] }))
     }
 
@@ -159,28 +160,21 @@ impl HttpSignature {
         if first || !once { Ok(()) } else { Err(Refusal::Replayed.into()) }
     }
 
-    /// Makes sure that the body is the one that was signed.
-    async fn check_body(&self, inbound: &mut Inbound, signed: &Signed, key: Option<&PreparedKey>) -> Result<(), AuthError> {
-        let body = inbound.payload();
-        if (signed.body == Said::Nothing || !signed.covers.body) && !self.rules.allow_unsigned_body {
+    /// Makes sure that the body is the one that was signed: a long one on its way, before its last byte is forwarded. What is said is
+    /// checked, also where nobody signed it.
+    async fn check_body(&self, body: &mut Payload, signed: Signed, key: Option<&PreparedKey>) -> Result<(), AuthError> {
+        if (matches!(signed.body, Said::Nothing) || !signed.covers.body) && !self.rules.allow_unsigned_body {
             nothing(body, &self.room).await?;
-            return Ok(());
         }
-        let limit = self.rules.max_body;
-        let good = match &signed.body {
-            Said::Nothing => true,
-            Said::Digests(digests) => {
-                let mut hashes = digests.begin();
-                body.hold(limit, &self.room, |chunk| hashes.update(chunk)).await?;
-                hashes.match_all()
-            }
+        match signed.body {
+            Said::Nothing => {}
+            Said::Digests(digests) => body.verify(digests, &self.room).await?,
             Said::Mac(tag) => {
-                let mut macs = self.rules.algorithm(signed)?.begin(self.rules.keys.states(key));
-                body.hold(limit, &self.room, |chunk| macs.update(chunk)).await?;
-                macs.match_any(tag)
+                let algorithm = signed.algorithm.ok_or(Refusal::Malformed("no algorithm is named"))?;
+                body.verify(KeyedBody { macs: Some(algorithm.begin(self.rules.keys.states(key))), tag }, &self.room).await?;
             }
-        };
-        if good { Ok(()) } else { Err(Refusal::Wrong("the body is not the one that was signed").into()) }
+        }
+        Ok(())
     }
 
     /// How to ask for this scheme's credential.
@@ -202,5 +196,28 @@ impl HttpSignature {
             Dialect::ApisixV1 => &[legacy::ACCESS_KEY, legacy::SIGNATURE, legacy::ALGORITHM, legacy::SIGNED_HEADERS, legacy::DIGEST],
         };
         CredentialNames { headers: std::iter::once(&AUTHORIZATION).chain(more).cloned().collect(), cookies: Vec::new() }
+    }
+}
+
+/// A body whose MAC is known beforehand.
+#[derive(Debug)]
+struct KeyedBody {
+    /// Gone once it was compared.
+    macs: Option<Hmacs>,
+    tag: Vec<u8>,
+}
+
+impl BodyCheck for KeyedBody {
+    fn take(&mut self, piece: Bytes, ready: &mut Ready) -> Result<(), Mismatch> {
+        if let Some(macs) = &mut self.macs {
+            macs.update(&piece);
+        }
+        ready.push(piece);
+        Ok(())
+    }
+
+    fn end(&mut self, _: &mut Ready) -> Result<(), Mismatch> {
+        let good = self.macs.take().is_some_and(|macs| macs.match_any(&self.tag));
+        if good { Ok(()) } else { Err(Mismatch("the body is not the one whose MAC was signed")) }
     }
 }

@@ -3,13 +3,13 @@
 use http::HeaderName;
 use http::header::{AUTHORIZATION, DATE, HOST};
 
-use super::digest::Digests;
 use super::document::{Head, VERSIONS, document, header};
 use super::parameters::{self, Names, Parameters};
-use super::{Dialect, date, legacy};
+use super::{Dialect, date, digest, legacy};
 use crate::auth::Refusal;
 use crate::auth::signing::can_be_a_name;
 use crate::auth::signing::{Algorithm, tag_of_any_length as tag};
+use crate::payload::Digests;
 
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("signature");
 const SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
@@ -32,7 +32,7 @@ pub(super) struct Signed {
 }
 
 /// What the header says of the body.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Said {
     /// Nothing.
     Nothing,
@@ -116,7 +116,7 @@ pub(super) fn read(head: &Head<'_>, dialect: Dialect, claimed: &[u8]) -> Result<
         return Err(Refusal::Malformed("a header that is named like the request line"));
     }
     let versions = VERSIONS.iter().take(if line { VERSIONS.len() } else { 1 });
-    let digest = head.one(&DIGEST)?.map(Digests::read).transpose()?;
+    let digest = head.one(&DIGEST)?.map(digest::read).transpose()?;
     Ok(Signed {
         key: key_name(key)?,
         tag: tag(signature).ok_or(Refusal::Malformed("the signature is not base64"))?,

@@ -24,7 +24,6 @@ pub(super) struct Rules {
     algorithms: Vec<Algorithm>,
     /// Seconds.
     max_skew: i64,
-    pub(super) max_body: u64,
     required: Vec<HeaderName>,
     allow_unsigned_target: bool,
     allow_unsigned_host: bool,
@@ -55,7 +54,6 @@ impl Rules {
             dialect: settings.dialect,
             algorithms: settings.algorithms,
             max_skew,
-            max_body: settings.max_body.0,
             required,
             allow_unsigned_target: settings.allow_unsigned_target,
             allow_unsigned_host: settings.allow_unsigned_host,
