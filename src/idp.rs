@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -49,7 +49,32 @@ pub enum FetchError {
     TimedOut,
 }
 
-type Connections = legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type Connections = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// A form to be posted. `Debug` shows nothing of it: it holds credentials.
+pub struct Form {
+    /// `application/x-www-form-urlencoded`.
+    pub body: String,
+    /// The media type that is asked for.
+    pub accept: &'static str,
+    /// Doorward's own credential.
+    pub authorization: Option<HeaderValue>,
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Form").field("accept", &self.accept).finish_non_exhaustive()
+    }
+}
+
+/// A 200 answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// `Content-Type` without parameters, lower case; empty without one.
+    pub media_type: String,
+    /// The whole body.
+    pub body: Bytes,
+}
 
 /// Fetches documents of identity providers. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -78,11 +103,22 @@ impl Client {
 
     /// GETs `url`: a 200 answer's body, or an error. Never follows a redirect.
     pub async fn get(&self, url: &Url) -> Result<Bytes, FetchError> {
-        let request = Request::get(url.as_str())
-            .header(ACCEPT, "application/json")
-            .header(USER_AGENT, "doorward")
-            .body(Empty::new())
-            .map_err(|error| FetchError::Transport(error.to_string()))?;
+        let request = Request::get(url.as_str()).header(ACCEPT, "application/json").body(Full::default());
+        self.send(request).await.map(|reply| reply.body)
+    }
+
+    /// POSTs `form` to `url`: a 200 answer, or an error. Never follows a redirect.
+    pub async fn post(&self, url: &Url, form: Form) -> Result<Reply, FetchError> {
+        let mut request = Request::post(url.as_str()).header(ACCEPT, form.accept).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        if let Some(authorization) = form.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        self.send(request.body(Full::from(form.body))).await
+    }
+
+    async fn send(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Result<Reply, FetchError> {
+        let mut request = request.map_err(|error| FetchError::Transport(error.to_string()))?;
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("doorward"));
         let (connections, total) = (self.connections.clone(), self.total);
         // The pooled connections belong to the runtime that opened them, so all of it happens on `aux`.
         let exchange = self.aux.spawn(async move { tokio::time::timeout(total, exchange(&connections, request)).await });
@@ -100,12 +136,21 @@ impl Client {
     }
 }
 
-async fn exchange(connections: &Connections, request: Request<Empty<Bytes>>) -> Result<Bytes, FetchError> {
+async fn exchange(connections: &Connections, request: Request<Full<Bytes>>) -> Result<Reply, FetchError> {
     let response = connections.request(request).await.map_err(|error| FetchError::Transport(chain(&error)))?;
     if response.status() != StatusCode::OK {
         return Err(FetchError::Status(response.status().as_u16()));
     }
-    read(response.into_body()).await
+    let media_type = media_type(response.headers());
+    Ok(Reply { media_type, body: read(response.into_body()).await? })
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let (first, second) = (all.next(), all.next());
+    // Two of them are none.
+    let one = first.filter(|_| second.is_none()).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Counts while it reads: a `Content-Length` that lies, or none, costs no more memory than the cap.

@@ -41,7 +41,7 @@ fn check(mut draft: doorward::config::Draft) -> anyhow::Result<Vec<Located>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     // The real store is left alone: what it would hold is judged by an empty one.
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let store = config.store.as_ref().map(|_| doorward::store::Settings { url: format!("sqlite:{}", scratch.path().join("scratch.db").display()) });
+    let store = config.store.as_ref().map(|_| doorward::store::Settings::at(format!("sqlite:{}", scratch.path().join("scratch.db").display())));
     if let Some(settings) = &config.store {
         settings.check(&mut report);
     }

@@ -6,6 +6,7 @@ use std::io::Write;
 use anyhow::{Context, anyhow};
 use doorward::config;
 use doorward::store::sql::Db;
+use doorward::types::Report;
 
 use super::ConfigPath;
 
@@ -20,7 +21,12 @@ where
     let settings = loaded.config.store.ok_or_else(|| anyhow!("{file} names no store; add a section [store] with url = \"sqlite:doorward.db\""))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("no runtime can be started")?;
     let text = runtime.block_on(async {
-        let db = Db::open(&settings.url, runtime.handle()).await?;
+        let mut report = Report::default();
+        let db = settings.database(runtime.handle(), &mut report);
+        let db = db.ok_or_else(|| {
+            anyhow!("{}", report.problems().iter().map(|p| format!("{}: {}; {}", p.key, p.problem, p.remedy)).collect::<Vec<_>>().join("\n"))
+        })?;
+        db.prepare().await?;
         let done = work(db.clone()).await;
         db.close().await;
         done

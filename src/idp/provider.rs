@@ -18,6 +18,10 @@ use tokio::net::TcpListener;
 pub(crate) enum Answer {
     /// 200 with this body.
     Body(String),
+    /// The same as JSON.
+    Json(String),
+    /// The same as this media type.
+    Typed(&'static str, String),
     /// 200 with a body that never ends.
     Endless,
     /// This status and no body.
@@ -35,6 +39,14 @@ struct Inner {
     default: Mutex<Answer>,
     by_path: Mutex<HashMap<String, Answer>>,
     hits: AtomicUsize,
+    last: Mutex<Option<Sent>>,
+}
+
+/// What was asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: String,
 }
 
 /// The server. It ends with the runtime of the test.
@@ -48,7 +60,7 @@ impl Provider {
     pub(crate) async fn start(default: Answer) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let inner = Arc::new(Inner { default: Mutex::new(default), by_path: Mutex::default(), hits: AtomicUsize::new(0) });
+        let inner = Arc::new(Inner { default: Mutex::new(default), by_path: Mutex::default(), hits: AtomicUsize::new(0), last: Mutex::default() });
         let provider = Self { base, inner };
         let serving = provider.clone();
         tokio::spawn(async move {
@@ -72,6 +84,11 @@ impl Provider {
         self.inner.hits.load(Ordering::SeqCst)
     }
 
+    /// The last request whose body came to its end.
+    pub(crate) fn last(&self) -> Sent {
+        self.inner.last.lock().unwrap().clone().unwrap()
+    }
+
     pub(crate) fn answer(&self, answer: Answer) {
         *self.inner.default.lock().unwrap() = answer;
     }
@@ -85,11 +102,19 @@ type Body = BoxBody<Bytes, Infallible>;
 
 async fn answer(provider: Provider, request: Request<Incoming>) -> Result<Response<Body>, std::io::Error> {
     provider.inner.hits.fetch_add(1, Ordering::SeqCst);
-    let answer = provider.inner.by_path.lock().unwrap().get(request.uri().path()).cloned();
+    let path = request.uri().path().to_owned();
+    let (parts, body) = request.into_parts();
+    if let Ok(body) = body.collect().await {
+        let body = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        *provider.inner.last.lock().unwrap() = Some(Sent { headers: parts.headers, body });
+    }
+    let answer = provider.inner.by_path.lock().unwrap().get(&path).cloned();
     let answer = answer.unwrap_or_else(|| provider.inner.default.lock().unwrap().clone());
     let full = |text: String| Full::new(Bytes::from(text)).boxed();
     let response = match answer {
         Answer::Body(text) => Response::new(full(text)),
+        Answer::Json(text) => Response::builder().header("content-type", "application/json;charset=UTF-8").body(full(text)).unwrap(),
+        Answer::Typed(media_type, text) => Response::builder().header("content-type", media_type).body(full(text)).unwrap(),
         Answer::Endless => {
             let frames = futures_util::stream::repeat_with(|| Ok(Frame::data(Bytes::from_static(&[b' '; 4096]))));
             Response::new(BodyExt::boxed(StreamBody::new(frames)))

@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 
 use super::cache::{Known, Limits};
 use super::sql::Db;
-use super::{CacheSettings, LOADS, MAX_NAME_BYTES, Metrics, Unavailable, digest, random_text};
+use super::{CacheSettings, LOADS, Metrics, Unavailable, can_be_a_name, digest, random_text};
 use crate::types::{PathPattern, Secret};
 
 /// A key that may sign requests: a shared secret or a public key, never both.
@@ -58,7 +58,7 @@ impl Keys {
 
     /// The key `name`, unless there is none or it is disabled or revoked. The caller judges its time of life.
     pub async fn find(&self, name: &str) -> Result<Option<Arc<ApiKey>>, Unavailable> {
-        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        if !can_be_a_name(name) {
             return Ok(None);
         }
         let load = || {

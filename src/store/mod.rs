@@ -4,35 +4,32 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
 #[cfg(test)]
 use crate::types::HumanDuration;
 use crate::types::Report;
 
+pub use own::Settings;
 pub use settings::{CacheSettings, OnStoreError};
 
 pub mod cache;
 pub mod facts;
 pub mod health;
+pub mod introspection;
 pub mod jwks;
 pub mod keys;
+pub mod mapping;
+mod own;
 pub mod passwords;
 pub mod replay;
 mod settings;
 pub mod shared;
+pub mod sources;
 pub mod sql;
+pub mod token_tables;
 pub mod tokens;
 pub mod users;
-
-/// `[store]`: what Doorward itself keeps.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Settings {
-    /// `sqlite:FILE`; created and migrated at start.
-    pub url: String,
-}
 
 /// The answer cannot be had at the moment: 503, never "let it pass" and never "ask the next".
 #[derive(Debug, Clone, thiserror::Error)]
@@ -54,6 +51,8 @@ impl Unavailable {
 /// All stores of the process. Reloads share them.
 #[derive(Debug)]
 pub struct Stores {
+    /// The database of the three below; `None` without a `[store]` section.
+    pub database: Option<sql::Db>,
     /// API keys; `None` without a `[store]` section. The same for tokens and users.
     pub keys: Option<keys::Keys>,
     /// Opaque tokens that Doorward gave out.
@@ -70,6 +69,10 @@ pub struct Stores {
     pub shared: Option<shared::Shared>,
     /// Key sets of issuers.
     pub jwks: jwks::KeySets,
+    /// Introspection servers.
+    pub introspection: sources::Sources<introspection::Introspection>,
+    /// Token tables of other programs.
+    pub token_tables: sources::Sources<token_tables::TokenTable>,
     /// Counters of the caches and sources.
     pub metrics: Arc<Metrics>,
     /// Runs what may block or wait for another machine.
@@ -137,7 +140,8 @@ impl Stores {
         Some(Arc::new(Self {
             keys: db.clone().map(|db| keys::Keys::new(db, cache, &aux, &metrics)),
             tokens: db.clone().map(|db| tokens::Tokens::new(db, cache, &aux, &metrics)),
-            users: db.map(users::Users::new),
+            users: db.clone().map(users::Users::new),
+            database: db,
             passwords,
             facts: facts::Facts::new(cache.capacity),
             replay: match &shared {
@@ -146,6 +150,8 @@ impl Stores {
             },
             shared,
             jwks: jwks::KeySets::new(aux.clone()),
+            introspection: sources::Sources::default(),
+            token_tables: sources::Sources::default(),
             metrics,
             aux,
             cache: cache.clone(),
@@ -153,21 +159,11 @@ impl Stores {
     }
 }
 
-impl Settings {
-    /// Reports what can be seen without opening the store or creating it. Keys start with `store.`.
-    pub fn check(&self, report: &mut Report) {
-        if let Err(error) = sql::Db::check(&self.url) {
-            report.error("store.url", &error.problem, &error.remedy);
-        }
-        if sql::Db::is_exposed(&self.url) {
-            report.warn("store.url", "others than its owner may read the database, which holds the secrets of API keys", "chmod 600 the file");
-        }
-    }
-}
-
+/// A file that cannot be opened stops the start; a server that does not answer does not: what needs it waits for it.
 async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -> Option<sql::Db> {
-    match sql::Db::open(&settings.url, aux).await {
-        Ok(db) => {
+    let db = settings.database(aux, report)?;
+    match db.prepare_if_there().await {
+        Ok(()) => {
             settings.check(report);
             Some(db)
         }
@@ -180,8 +176,20 @@ async fn open_database(settings: &Settings, aux: &Handle, report: &mut Report) -
 
 /// Names longer than this stand in no table and are not looked up.
 const MAX_NAME_BYTES: usize = 255;
+
+/// Whether anything in a table could be called so. No database but SQLite keeps a NUL, and PostgreSQL does not even ask for one.
+fn can_be_a_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_NAME_BYTES && !name.contains('\0')
+}
+
 /// How many questions to the database are under way at a time.
 const LOADS: usize = 1024;
+
+/// The name under which a source's facts are remembered: a fact of one source is never found for another.
+fn fact_scope(kind: &str, mark: &sources::Mark) -> String {
+    use base64::Engine;
+    format!("{kind} {}", base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(mark))
+}
 
 /// The key of a look-up: SHA-256 of what is looked up.
 fn digest(text: &str) -> cache::CacheKey {
@@ -212,7 +220,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_database_that_cannot_be_opened_is_reported_and_stops_the_start() {
         let mut report = Report::default();
-        let settings = Settings { url: "sqlite:/nonexistent/doorward.db".to_owned() };
+        let settings = Settings::at("sqlite:/nonexistent/doorward.db");
         assert!(open_database(&settings, &Handle::current(), &mut report).await.is_none());
         let problem = report.problems().first().unwrap();
         assert_eq!(problem.key, "store.url");
@@ -224,7 +232,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("d.db");
-        let settings = Settings { url: format!("sqlite:{}", file.display()) };
+        let settings = Settings::at(format!("sqlite:{}", file.display()));
         let mut report = Report::default();
         assert!(open_database(&settings, &Handle::current(), &mut report).await.is_some());
         assert!(report.problems().is_empty());

@@ -1,7 +1,7 @@
 //! Users with a password.
 
 use super::sql::Db;
-use super::{MAX_NAME_BYTES, Unavailable};
+use super::{Unavailable, can_be_a_name};
 use crate::types::Secret;
 
 /// A user of the store.
@@ -34,7 +34,7 @@ impl Users {
 
     /// The user `name`, disabled or not.
     pub async fn find(&self, name: &str) -> Result<Option<User>, Unavailable> {
-        if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        if !can_be_a_name(name) {
             return Ok(None);
         }
         self.db.user(name).await

@@ -18,6 +18,13 @@ impl Secret {
         Self(Zeroizing::new(bytes.into()))
     }
 
+    /// The content of a file. One trailing line break is not part of it.
+    pub fn from_file(path: &Path) -> std::io::Result<Self> {
+        let bytes = Zeroizing::new(std::fs::read(path)?);
+        let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        Ok(Self::new(text.strip_suffix(b"\r").unwrap_or(text)))
+    }
+
     /// The bytes themselves: for a MAC or a comparison in constant time, never for output.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -98,17 +105,11 @@ impl SecretSource<'_> {
 }
 
 fn read(path: &Path, key: &str, report: &mut Report) -> Option<Secret> {
-    match std::fs::read(path) {
-        Ok(bytes) => {
-            let bytes = Zeroizing::new(bytes);
-            let text = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-            Some(Secret::new(text.strip_suffix(b"\r").unwrap_or(text)))
-        }
-        Err(error) => {
-            report.error(key, &format!("cannot read {}: {error}", path.display()), "check the path and its permissions");
-            None
-        }
+    let read = Secret::from_file(path);
+    if let Err(error) = &read {
+        report.error(key, &format!("cannot read {}: {error}", path.display()), "check the path and its permissions");
     }
+    read.ok()
 }
 
 impl<'de> serde::Deserialize<'de> for Secret {

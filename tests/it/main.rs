@@ -43,6 +43,7 @@ mod routes;
 mod s3_v2;
 mod secrets;
 mod store;
+mod store_outage;
 mod tidy;
 mod tokens;
 mod webhook;

@@ -1,10 +1,9 @@
 //! API keys.
 
-use sqlx::sqlite::SqliteRow;
-
 use super::super::Unavailable;
 use super::super::keys::ApiKey;
-use super::{Db, column, damaged, list, to_list};
+use super::pool::{Row, Value};
+use super::{Db, damaged, to_list};
 use crate::types::{PathPattern, Secret, unix_now};
 
 /// A key as it is listed: without its secrets. Times are Unix seconds.
@@ -58,161 +57,152 @@ pub enum Rotation {
 impl Db {
     /// The key `name`, unless there is none or it is disabled or revoked.
     pub async fn key(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
-        let name = name.to_owned();
-        let row = self
-            .ask(|pool| async move {
-                sqlx::query(
-                    "SELECT name, secret, next_secret, public_key, next_public_key, user_name, group_names, scopes, algorithms, impersonate, paths,
-                            not_before, expires
-                     FROM api_keys WHERE name = ? AND revoked IS NULL AND disabled = 0",
-                )
-                .bind(name)
-                .fetch_optional(&pool)
-                .await
-            })
-            .await?;
-        row.map(|row| read(&row)).transpose()
+        let sql = "SELECT name, secret, next_secret, public_key, next_public_key, user_name, group_names, scopes, algorithms, impersonate, paths,
+                          not_before, expires
+                   FROM api_keys WHERE name = ? AND revoked IS NULL AND disabled = 0";
+        let found = self.first(sql, vec![name.into()]).await?;
+        let key = found.map(|row| read(&row)).transpose()?;
+        // There are databases that take a blank at a name's end for nothing.
+        Ok(key.filter(|key| key.name == name))
     }
 
     /// Adds a key; `false` if the name is taken, also by a revoked key.
     pub async fn add_key(&self, key: &ApiKey) -> Result<bool, Unavailable> {
-        let paths: Vec<String> = key.paths.iter().map(|pattern| pattern.as_str().to_owned()).collect();
-        let lists = [&key.groups, &key.scopes, &key.algorithms, &paths].map(|list| to_list(list));
-        let key = key.clone();
-        self.ask(|pool| async move {
-            let [groups, scopes, algorithms, paths] = lists;
-            let added = sqlx::query(
-                "INSERT INTO api_keys (name, secret, next_secret, public_key, next_public_key, user_name, group_names, scopes, algorithms,
-                                       impersonate, paths, not_before, expires, disabled, created)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) ON CONFLICT (name) DO NOTHING",
-            )
-            .bind(key.name)
-            .bind(key.secret.map(|secret| secret.expose().to_vec()))
-            .bind(key.next_secret.map(|secret| secret.expose().to_vec()))
-            .bind(key.public_key)
-            .bind(key.next_public_key)
-            .bind(key.user)
-            .bind(groups)
-            .bind(scopes)
-            .bind(algorithms)
-            .bind(i64::from(key.impersonate))
-            .bind(paths)
-            .bind(key.not_before)
-            .bind(key.expires)
-            .bind(unix_now())
-            .execute(&pool)
-            .await?;
-            Ok(added.rows_affected() == 1)
-        })
-        .await
+        let sql = "INSERT INTO api_keys (name, secret, next_secret, public_key, next_public_key, user_name, group_names, scopes, algorithms,
+                                         impersonate, paths, not_before, expires, disabled, created)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)";
+        let mut values = vec![key.name.as_str().into()];
+        values.extend(said(key));
+        values.push(unix_now().into());
+        self.add(sql, values).await
+    }
+
+    /// Puts `key` in the place of the one that has its name, which is then neither disabled nor revoked; `false` if there is none.
+    pub async fn replace_key(&self, key: &ApiKey) -> Result<bool, Unavailable> {
+        let sql = "UPDATE api_keys SET secret = ?, next_secret = ?, public_key = ?, next_public_key = ?, user_name = ?, group_names = ?, scopes = ?,
+                                       algorithms = ?, impersonate = ?, paths = ?, not_before = ?, expires = ?, disabled = 0, revoked = NULL
+                   WHERE name = ?";
+        let mut values = said(key);
+        values.push(key.name.as_str().into());
+        self.change(sql, values).await
     }
 
     /// All keys by name, revoked ones too.
     pub async fn list_keys(&self) -> Result<Vec<KeyListing>, Unavailable> {
-        let rows = self
-            .ask(|pool| async move {
-                sqlx::query(
-                    "SELECT name, secret IS NOT NULL AS has_secret, public_key IS NOT NULL AS has_public_key, user_name, group_names, scopes, algorithms,
-                            impersonate, paths, not_before, expires, disabled, last_used, created, revoked,
-                            next_secret IS NOT NULL OR next_public_key IS NOT NULL AS rotating
-                     FROM api_keys ORDER BY name",
-                )
-                .fetch_all(&pool)
-                .await
-            })
-            .await?;
-        rows.iter().map(listing).collect()
+        let sql =
+            "SELECT name, secret IS NOT NULL AS has_secret, public_key IS NOT NULL AS has_public_key, user_name, group_names, scopes, algorithms,
+                          impersonate, paths, not_before, expires, disabled, last_used, created, revoked,
+                          next_secret IS NOT NULL OR next_public_key IS NOT NULL AS rotating
+                   FROM api_keys ORDER BY name";
+        self.all(sql).await?.iter().map(listing).collect()
     }
 
     /// Revokes a key; `false` if there is none or it was revoked before.
     pub async fn revoke_key(&self, name: &str) -> Result<bool, Unavailable> {
-        let name = name.to_owned();
-        self.ask(|pool| async move {
-            let revoked =
-                sqlx::query("UPDATE api_keys SET revoked = ? WHERE name = ? AND revoked IS NULL").bind(unix_now()).bind(name).execute(&pool).await?;
-            Ok(revoked.rows_affected() == 1)
-        })
-        .await
+        self.change("UPDATE api_keys SET revoked = ? WHERE name = ? AND revoked IS NULL", vec![unix_now().into(), name.into()]).await
+    }
+
+    /// Refuses a key until it is enabled again, or enables it; `false` if there is none or it was revoked.
+    pub async fn set_key_disabled(&self, name: &str, disabled: bool) -> Result<bool, Unavailable> {
+        self.change("UPDATE api_keys SET disabled = ? WHERE name = ? AND revoked IS NULL", vec![disabled.into(), name.into()]).await
     }
 
     /// Begins a rotation: `next` is accepted beside the key's secret. A rotation under way is left as it is, for its
     /// new secret was given out.
     pub async fn begin_rotation(&self, name: &str, next: Secret) -> Result<Rotation, Unavailable> {
-        let name = name.to_owned();
-        self.ask(|pool| async move {
-            let changed =
-                sqlx::query("UPDATE api_keys SET next_secret = ? WHERE name = ? AND revoked IS NULL AND secret IS NOT NULL AND next_secret IS NULL")
-                    .bind(next.expose().to_vec())
-                    .bind(&name)
-                    .execute(&pool)
-                    .await?;
-            outcome(&pool, &name, changed.rows_affected()).await
-        })
-        .await
+        let sql = "UPDATE api_keys SET next_secret = ? WHERE name = ? AND revoked IS NULL AND secret IS NOT NULL AND next_secret IS NULL";
+        let changed = self.change(sql, vec![next.expose().to_vec().into(), name.into()]).await?;
+        self.rotated(name, changed).await
     }
 
-    /// Finishes a rotation: the new secret becomes the only one.
+    /// The same with a public key.
+    pub async fn begin_public_rotation(&self, name: &str, next: String) -> Result<Rotation, Unavailable> {
+        let sql = "UPDATE api_keys SET next_public_key = ? WHERE name = ? AND revoked IS NULL AND public_key IS NOT NULL AND next_public_key IS NULL";
+        let changed = self.change(sql, vec![next.into(), name.into()]).await?;
+        self.rotated(name, changed).await
+    }
+
+    /// Finishes a rotation: the new secret or public key becomes the only one.
     pub async fn finish_rotation(&self, name: &str) -> Result<Rotation, Unavailable> {
-        let name = name.to_owned();
-        self.ask(|pool| async move {
-            let changed = sqlx::query(
-                "UPDATE api_keys SET secret = next_secret, next_secret = NULL WHERE name = ? AND revoked IS NULL AND next_secret IS NOT NULL",
-            )
-            .bind(&name)
-            .execute(&pool)
-            .await?;
-            outcome(&pool, &name, changed.rows_affected()).await
-        })
-        .await
+        for sql in [
+            "UPDATE api_keys SET secret = next_secret, next_secret = NULL WHERE name = ? AND revoked IS NULL AND next_secret IS NOT NULL",
+            "UPDATE api_keys SET public_key = next_public_key, next_public_key = NULL
+             WHERE name = ? AND revoked IS NULL AND next_public_key IS NOT NULL",
+        ] {
+            if self.change(sql, vec![name.into()]).await? {
+                return Ok(Rotation::Done);
+            }
+        }
+        self.rotated(name, false).await
+    }
+
+    async fn rotated(&self, name: &str, changed: bool) -> Result<Rotation, Unavailable> {
+        if changed {
+            return Ok(Rotation::Done);
+        }
+        let known = self.first("SELECT name FROM api_keys WHERE name = ? AND revoked IS NULL", vec![name.into()]).await?;
+        Ok(if known.is_none() { Rotation::NoSuchKey } else { Rotation::NotNow })
     }
 }
 
-async fn outcome(pool: &sqlx::SqlitePool, name: &str, changed: u64) -> Result<Rotation, sqlx::Error> {
-    if changed == 1 {
-        return Ok(Rotation::Done);
-    }
-    let known: i64 = sqlx::query_scalar("SELECT count(*) FROM api_keys WHERE name = ? AND revoked IS NULL").bind(name).fetch_one(pool).await?;
-    Ok(if known == 0 { Rotation::NoSuchKey } else { Rotation::NotNow })
+/// All that a key says of itself but its name, in the order of the statements.
+fn said(key: &ApiKey) -> Vec<Value> {
+    let paths: Vec<String> = key.paths.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+    let bytes = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_vec());
+    vec![
+        bytes(&key.secret).into(),
+        bytes(&key.next_secret).into(),
+        key.public_key.clone().into(),
+        key.next_public_key.clone().into(),
+        key.user.clone().into(),
+        to_list(&key.groups).into(),
+        to_list(&key.scopes).into(),
+        to_list(&key.algorithms).into(),
+        key.impersonate.into(),
+        to_list(&paths).into(),
+        key.not_before.into(),
+        key.expires.into(),
+    ]
 }
 
-fn read(row: &SqliteRow) -> Result<ApiKey, Unavailable> {
+fn read(row: &Row) -> Result<ApiKey, Unavailable> {
     // A pattern that cannot be read must not turn into "all paths".
-    let paths = list(row, "paths")?.iter().map(|pattern| pattern.parse()).collect::<Result<Vec<PathPattern>, String>>();
+    let paths = row.list("paths")?.iter().map(|pattern| pattern.parse()).collect::<Result<Vec<PathPattern>, String>>();
     Ok(ApiKey {
-        name: column(row, "name")?,
-        secret: column::<Option<Vec<u8>>>(row, "secret")?.map(Secret::new),
-        next_secret: column::<Option<Vec<u8>>>(row, "next_secret")?.map(Secret::new),
-        public_key: column(row, "public_key")?,
-        next_public_key: column(row, "next_public_key")?,
-        user: column(row, "user_name")?,
-        groups: list(row, "group_names")?,
-        scopes: list(row, "scopes")?,
-        algorithms: list(row, "algorithms")?,
-        impersonate: column::<i64>(row, "impersonate")? == 1,
+        name: row.get("name")?,
+        secret: row.get::<Option<Vec<u8>>>("secret")?.map(Secret::new),
+        next_secret: row.get::<Option<Vec<u8>>>("next_secret")?.map(Secret::new),
+        public_key: row.get("public_key")?,
+        next_public_key: row.get("next_public_key")?,
+        user: row.get("user_name")?,
+        groups: row.list("group_names")?,
+        scopes: row.list("scopes")?,
+        algorithms: row.list("algorithms")?,
+        impersonate: row.get::<i64>("impersonate")? == 1,
         paths: paths.map_err(|error| damaged("paths", error))?,
-        not_before: column(row, "not_before")?,
-        expires: column(row, "expires")?,
+        not_before: row.get("not_before")?,
+        expires: row.get("expires")?,
     })
 }
 
-fn listing(row: &SqliteRow) -> Result<KeyListing, Unavailable> {
+fn listing(row: &Row) -> Result<KeyListing, Unavailable> {
     Ok(KeyListing {
-        name: column(row, "name")?,
-        has_secret: column::<i64>(row, "has_secret")? == 1,
-        has_public_key: column::<i64>(row, "has_public_key")? == 1,
-        user: column(row, "user_name")?,
-        groups: list(row, "group_names")?,
-        scopes: list(row, "scopes")?,
-        algorithms: list(row, "algorithms")?,
-        impersonate: column::<i64>(row, "impersonate")? == 1,
-        paths: list(row, "paths")?,
-        not_before: column(row, "not_before")?,
-        expires: column(row, "expires")?,
-        disabled: column::<i64>(row, "disabled")? != 0,
-        last_used: column(row, "last_used")?,
-        rotating: column::<i64>(row, "rotating")? == 1,
-        created: column(row, "created")?,
-        revoked: column(row, "revoked")?,
+        name: row.get("name")?,
+        has_secret: row.get("has_secret")?,
+        has_public_key: row.get("has_public_key")?,
+        user: row.get("user_name")?,
+        groups: row.list("group_names")?,
+        scopes: row.list("scopes")?,
+        algorithms: row.list("algorithms")?,
+        impersonate: row.get::<i64>("impersonate")? == 1,
+        paths: row.list("paths")?,
+        not_before: row.get("not_before")?,
+        expires: row.get("expires")?,
+        disabled: row.get::<i64>("disabled")? != 0,
+        last_used: row.get("last_used")?,
+        rotating: row.get("rotating")?,
+        created: row.get("created")?,
+        revoked: row.get("revoked")?,
     })
 }
 
@@ -220,6 +210,6 @@ fn listing(row: &SqliteRow) -> Result<KeyListing, Unavailable> {
 impl Db {
     /// Writes into a key's paths what Doorward would not.
     pub async fn damage_paths(&self, name: &str, paths: &str) {
-        sqlx::query("UPDATE api_keys SET paths = ? WHERE name = ?").bind(paths).bind(name).execute(&self.pool).await.unwrap();
+        self.change("UPDATE api_keys SET paths = ? WHERE name = ?", vec![paths.into(), name.into()]).await.unwrap();
     }
 }

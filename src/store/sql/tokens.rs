@@ -1,9 +1,8 @@
 //! Opaque tokens: their SHA-256, never the tokens.
 
-use sqlx::sqlite::SqliteRow;
-
 use super::super::Unavailable;
-use super::{Db, column, list};
+use super::Db;
+use super::pool::Row;
 use crate::types::unix_now;
 
 /// A token to be added.
@@ -56,80 +55,52 @@ pub struct TokenListing {
 impl Db {
     /// The token with this hash; `None` if it is unknown or revoked, or its user is disabled. Expired ones are found.
     pub async fn token(&self, hash: [u8; 32]) -> Result<Option<TokenRow>, Unavailable> {
-        let row = self
-            .ask(|pool| async move {
-                sqlx::query(
-                    "SELECT t.user_name, t.scopes, t.expires, u.email, u.group_names
-                     FROM tokens t LEFT JOIN users u ON u.name = t.user_name
-                     WHERE t.hash = ? AND t.revoked IS NULL AND coalesce(u.disabled, 0) = 0",
-                )
-                .bind(hash.to_vec())
-                .fetch_optional(&pool)
-                .await
-            })
-            .await?;
-        row.map(|row| read(&row)).transpose()
+        // The lengths: there are databases that take a blank at a name's end for nothing.
+        let sql = "SELECT t.user_name, t.scopes, t.expires, u.email, u.group_names
+                   FROM tokens t LEFT JOIN users u ON u.name = t.user_name AND length(u.name) = length(t.user_name)
+                   WHERE t.hash = ? AND t.revoked IS NULL AND coalesce(u.disabled, 0) = 0";
+        self.first(sql, vec![hash.to_vec().into()]).await?.map(|row| read(&row)).transpose()
     }
 
     /// Adds a token; `false` if its hash or id is taken.
     pub async fn add_token(&self, token: NewToken) -> Result<bool, Unavailable> {
-        self.ask(|pool| async move {
-            let added =
-                sqlx::query("INSERT INTO tokens (id, hash, user_name, scopes, created, expires) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
-                    .bind(token.id)
-                    .bind(token.hash.to_vec())
-                    .bind(token.user)
-                    .bind(token.scopes.join(" "))
-                    .bind(unix_now())
-                    .bind(token.expires)
-                    .execute(&pool)
-                    .await?;
-            Ok(added.rows_affected() == 1)
-        })
-        .await
+        let sql = "INSERT INTO tokens (id, hash, user_name, scopes, created, expires) VALUES (?, ?, ?, ?, ?, ?)";
+        let scopes = token.scopes.join(" ");
+        let values = vec![token.id.into(), token.hash.to_vec().into(), token.user.into(), scopes.into(), unix_now().into(), token.expires.into()];
+        self.add(sql, values).await
     }
 
     /// All tokens, the newest first; expired and revoked ones too.
     pub async fn list_tokens(&self) -> Result<Vec<TokenListing>, Unavailable> {
-        let rows = self
-            .ask(|pool| async move {
-                sqlx::query("SELECT id, user_name, scopes, created, expires, revoked FROM tokens ORDER BY created DESC, id").fetch_all(&pool).await
-            })
-            .await?;
-        rows.iter().map(listing).collect()
+        let sql = "SELECT id, user_name, scopes, created, expires, revoked FROM tokens ORDER BY created DESC, id";
+        self.all(sql).await?.iter().map(listing).collect()
     }
 
     /// Revokes a token; `false` if there is none or it was revoked before.
     pub async fn revoke_token(&self, id: &str) -> Result<bool, Unavailable> {
-        let id = id.to_owned();
-        self.ask(|pool| async move {
-            let revoked =
-                sqlx::query("UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL").bind(unix_now()).bind(id).execute(&pool).await?;
-            Ok(revoked.rows_affected() == 1)
-        })
-        .await
+        self.change("UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL", vec![unix_now().into(), id.into()]).await
     }
 }
 
-fn read(row: &SqliteRow) -> Result<TokenRow, Unavailable> {
-    let known_user = column::<Option<String>>(row, "group_names")?.is_some();
+fn read(row: &Row) -> Result<TokenRow, Unavailable> {
+    let known_user = row.get::<Option<String>>("group_names")?.is_some();
     Ok(TokenRow {
-        user: column(row, "user_name")?,
-        scopes: words(&column::<String>(row, "scopes")?),
-        expires: column(row, "expires")?,
-        email: column(row, "email")?,
-        groups: if known_user { list(row, "group_names")? } else { Vec::new() },
+        user: row.get("user_name")?,
+        scopes: words(&row.get::<String>("scopes")?),
+        expires: row.get("expires")?,
+        email: row.get("email")?,
+        groups: if known_user { row.list("group_names")? } else { Vec::new() },
     })
 }
 
-fn listing(row: &SqliteRow) -> Result<TokenListing, Unavailable> {
+fn listing(row: &Row) -> Result<TokenListing, Unavailable> {
     Ok(TokenListing {
-        id: column(row, "id")?,
-        user: column(row, "user_name")?,
-        scopes: words(&column::<String>(row, "scopes")?),
-        created: column(row, "created")?,
-        expires: column(row, "expires")?,
-        revoked: column(row, "revoked")?,
+        id: row.get("id")?,
+        user: row.get("user_name")?,
+        scopes: words(&row.get::<String>("scopes")?),
+        created: row.get("created")?,
+        expires: row.get("expires")?,
+        revoked: row.get("revoked")?,
     })
 }
 

@@ -1,10 +1,9 @@
 //! Users with a password.
 
-use sqlx::sqlite::SqliteRow;
-
 use super::super::Unavailable;
 use super::super::users::User;
-use super::{Db, column, list, to_list};
+use super::pool::Row;
+use super::{Db, to_list};
 use crate::types::{Secret, unix_now};
 
 /// A user to be added. Without `Debug`: a password's hash is not for logs.
@@ -37,88 +36,52 @@ pub struct UserListing {
 impl Db {
     /// The user `name`, disabled or not.
     pub async fn user(&self, name: &str) -> Result<Option<User>, Unavailable> {
-        let name = name.to_owned();
-        let row = self
-            .ask(|pool| async move {
-                sqlx::query("SELECT name, password_hash, email, group_names, disabled FROM users WHERE name = ?")
-                    .bind(name)
-                    .fetch_optional(&pool)
-                    .await
-            })
-            .await?;
-        row.map(|row| read(&row)).transpose()
+        let sql = "SELECT name, password_hash, email, group_names, disabled FROM users WHERE name = ?";
+        let user = self.first(sql, vec![name.into()]).await?.map(|row| read(&row)).transpose()?;
+        // There are databases that take a blank at a name's end for nothing.
+        Ok(user.filter(|user| user.name == name))
     }
 
     /// Adds a user; `false` if the name is taken.
     pub async fn add_user(&self, user: NewUser) -> Result<bool, Unavailable> {
-        self.ask(|pool| async move {
-            let added = sqlx::query(
-                "INSERT INTO users (name, password_hash, email, group_names, disabled, created) VALUES (?, ?, ?, ?, 0, ?) ON CONFLICT (name) DO NOTHING",
-            )
-            .bind(user.name)
-            .bind(user.password_hash)
-            .bind(user.email)
-            .bind(to_list(&user.groups))
-            .bind(unix_now())
-            .execute(&pool)
-            .await?;
-            Ok(added.rows_affected() == 1)
-        })
-        .await
+        let sql = "INSERT INTO users (name, password_hash, email, group_names, disabled, created) VALUES (?, ?, ?, ?, 0, ?)";
+        let groups = to_list(&user.groups);
+        self.add(sql, vec![user.name.into(), user.password_hash.into(), user.email.into(), groups.into(), unix_now().into()]).await
     }
 
     /// All users by name.
     pub async fn list_users(&self) -> Result<Vec<UserListing>, Unavailable> {
-        let rows =
-            self.ask(|pool| async move {
-                sqlx::query("SELECT name, email, group_names, disabled, created FROM users ORDER BY name").fetch_all(&pool).await
-            })
-            .await?;
-        rows.iter().map(listing).collect()
+        self.all("SELECT name, email, group_names, disabled, created FROM users ORDER BY name").await?.iter().map(listing).collect()
     }
 
     /// Lets a user log in, or not; `false` if there is none.
     pub async fn set_disabled(&self, name: &str, disabled: bool) -> Result<bool, Unavailable> {
-        let name = name.to_owned();
-        self.ask(|pool| async move {
-            let changed = sqlx::query("UPDATE users SET disabled = ? WHERE name = ?").bind(i64::from(disabled)).bind(name).execute(&pool).await?;
-            Ok(changed.rows_affected() == 1)
-        })
-        .await
+        self.change("UPDATE users SET disabled = ? WHERE name = ?", vec![disabled.into(), name.into()]).await
     }
 
     /// Gives a user another password; `false` if there is none.
     pub async fn set_password_hash(&self, name: &str, hash: String) -> Result<bool, Unavailable> {
-        let name = name.to_owned();
-        self.ask(|pool| async move {
-            let changed = sqlx::query("UPDATE users SET password_hash = ? WHERE name = ?").bind(hash).bind(name).execute(&pool).await?;
-            Ok(changed.rows_affected() == 1)
-        })
-        .await
+        self.change("UPDATE users SET password_hash = ? WHERE name = ?", vec![hash.into(), name.into()]).await
     }
 }
 
-fn read(row: &SqliteRow) -> Result<User, Unavailable> {
+fn read(row: &Row) -> Result<User, Unavailable> {
     Ok(User {
-        name: column(row, "name")?,
-        password_hash: Secret::new(column::<String>(row, "password_hash")?),
-        email: column(row, "email")?,
-        groups: groups(row)?,
+        name: row.get("name")?,
+        password_hash: Secret::new(row.get::<String>("password_hash")?),
+        email: row.get("email")?,
+        groups: row.list("group_names")?,
         // Whatever is not a plain "no" keeps the user out.
-        disabled: column::<i64>(row, "disabled")? != 0,
+        disabled: row.get::<i64>("disabled")? != 0,
     })
 }
 
-fn listing(row: &SqliteRow) -> Result<UserListing, Unavailable> {
+fn listing(row: &Row) -> Result<UserListing, Unavailable> {
     Ok(UserListing {
-        name: column(row, "name")?,
-        email: column(row, "email")?,
-        groups: groups(row)?,
-        disabled: column::<i64>(row, "disabled")? != 0,
-        created: column(row, "created")?,
+        name: row.get("name")?,
+        email: row.get("email")?,
+        groups: row.list("group_names")?,
+        disabled: row.get::<i64>("disabled")? != 0,
+        created: row.get("created")?,
     })
-}
-
-fn groups(row: &SqliteRow) -> Result<Vec<String>, Unavailable> {
-    list(row, "group_names")
 }

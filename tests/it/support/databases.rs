@@ -57,6 +57,28 @@ impl Database {
         url::Url::parse(&self.url).unwrap().password().unwrap_or_default().to_owned()
     }
 
+    /// Where the server is.
+    pub fn address(&self) -> std::net::SocketAddr {
+        let url = url::Url::parse(&self.url).unwrap();
+        std::net::SocketAddr::from(([127, 0, 0, 1], url.port().unwrap()))
+    }
+
+    /// The number that a statement finds, as another program would ask.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (sql, url) = (sqlx::AssertSqlSafe(sql.to_owned()), self.url.as_str());
+        match self.kind {
+            Kind::Sqlite => sqlx::query_scalar(sql).fetch_one(&mut SqliteConnection::connect(url).await.unwrap()).await.unwrap(),
+            Kind::Postgres => sqlx::query_scalar(sql).fetch_one(&mut PgConnection::connect(url).await.unwrap()).await.unwrap(),
+            Kind::Mysql => sqlx::query_scalar(sql).fetch_one(&mut MySqlConnection::connect(url).await.unwrap()).await.unwrap(),
+        }
+    }
+
+    /// `url` by way of a relay.
+    pub fn url_through(&self, relay: &super::relay::Relay) -> String {
+        self.url_with(|url| url.set_port(Some(relay.address.port())).unwrap())
+    }
+
     /// `url` with another name or address, user or option: whatever a test has to change.
     pub fn url_with(&self, change: impl FnOnce(&mut url::Url)) -> String {
         let mut url = url::Url::parse(&self.url).unwrap();

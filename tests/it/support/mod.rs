@@ -10,6 +10,7 @@ pub mod idp;
 pub mod pki;
 pub mod query_hmac;
 pub mod redis;
+pub mod relay;
 pub mod s3;
 pub mod senders;
 pub mod setup;

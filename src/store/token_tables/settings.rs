@@ -1,0 +1,261 @@
+//! `sql = { url = "…", preset = "…" }`: what may stand there, and everything that can be wrong with it.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::database::{Database, Tls};
+use super::statement::{self, DjangoUser, Lookup, Preset, Reading, TokenForm, is_identifier};
+use crate::types::{Report, Secret, SecretSource};
+
+/// `[auth.NAME.token]`, `sql`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// `sqlite:FILE`, `postgres://…` or `mysql://…`; it may hold a password.
+    pub url: Option<Secret>,
+    /// A file that holds the URL.
+    pub url_file: Option<PathBuf>,
+    /// A variable that holds the URL.
+    pub url_env: Option<String>,
+    /// The password, in place.
+    pub password: Option<Secret>,
+    /// The password, in a file.
+    pub password_file: Option<PathBuf>,
+    /// The password, in the environment.
+    pub password_env: Option<String>,
+    /// One of the tables that are known by name.
+    pub preset: Option<String>,
+    /// A SELECT of one's own.
+    pub query: Option<String>,
+    /// How the token stands in `query`: `plain` or `sha256-hex`.
+    pub token_form: Option<String>,
+    /// The table of Django's users; default `auth_user`.
+    pub user_table: Option<String>,
+    /// The column of it that is the user's name; default `username`.
+    pub user_column: Option<String>,
+    /// The column of it that is the e-mail address; default: none is read.
+    pub email_column: Option<String>,
+    /// Whether Django's groups are read.
+    pub groups: bool,
+    /// `verify` or `off`; default: `verify`, except towards this machine.
+    pub tls: Option<String>,
+    /// Certificate authorities to trust for the server, instead of the well-known ones.
+    pub ca_file: Option<PathBuf>,
+    /// Connections at most; default 4.
+    pub max_connections: Option<u32>,
+}
+
+/// A table that can be asked.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub(super) database: Database,
+    pub(super) lookup: Lookup,
+    pub(super) reading: Reading,
+    pub(super) connections: u32,
+    /// Which of the known tables it is.
+    pub preset: Option<Preset>,
+}
+
+impl Table {
+    /// Whether tokens travel as `Authorization: Token KEY`, as those of Django REST framework do.
+    #[must_use]
+    pub fn says_token(&self) -> bool {
+        self.preset == Some(Preset::DrfAuthtoken)
+    }
+}
+
+impl Settings {
+    /// Reads them. Every mistake is reported, relative to `sql`, not only the first. Opens nothing.
+    pub fn table(&self, report: &mut Report) -> Option<Table> {
+        let database = self.database(report);
+        let preset = self.checked_preset(report);
+        let user = self.user(report);
+        let form = self.checked_form(report);
+        let connections = self.max_connections.unwrap_or(4);
+        if !(1..=1000).contains(&connections) {
+            report.error("max_connections", "it is not between 1 and 1000", "write max_connections = 4, or leave it out");
+        }
+        let (database, user, form) = (database?, user?, form?);
+        let (lookup, reading) = match (preset?, &self.query) {
+            (Some(preset), _) => statement::preset(preset, database.dialect(), &user),
+            (None, query) => match statement::own(query.as_deref()?, form, database.dialect()) {
+                Ok(own) => own,
+                Err(why) => {
+                    report.error("query", why, "see docs/tokens.md for a query's form");
+                    return None;
+                }
+            },
+        };
+        Some(Table { database, lookup, reading, connections, preset: preset? })
+    }
+
+    fn database(&self, report: &mut Report) -> Option<Database> {
+        let tls = self.checked_tls(report);
+        let url = self.checked_url(report)?;
+        let source =
+            SecretSource { key: "password", inline: self.password.as_ref(), file: self.password_file.as_ref(), env: self.password_env.as_deref() };
+        let password = if source.is_absent() { None } else { Some(source.load(report)?) };
+        let database = std::str::from_utf8(url.expose()).map_err(|_| "it is not UTF-8".to_owned());
+        match database.and_then(|url| Database::parse(url, password.as_ref(), &tls?)) {
+            Ok(database) => {
+                if database.file().is_some_and(|file| !file.is_file()) {
+                    report.warn("url", "there is no such file yet; tokens cannot be looked up before there is", "see that the path is right");
+                }
+                Some(database)
+            }
+            Err(why) => {
+                report.error("url", &why, "write \"sqlite:FILE\", \"postgres://USER@HOST/DATABASE\" or \"mysql://USER@HOST/DATABASE\"");
+                None
+            }
+        }
+    }
+
+    /// A URL without a password is no secret.
+    fn checked_url(&self, report: &mut Report) -> Option<Secret> {
+        let source = SecretSource { key: "url", inline: self.url.as_ref(), file: self.url_file.as_ref(), env: self.url_env.as_deref() };
+        let plain = self.url.as_ref().filter(|_| self.url_file.is_none() && self.url_env.is_none());
+        let open = plain.filter(|url| {
+            let text = std::str::from_utf8(url.expose()).unwrap_or_default();
+            !Url::parse(text).is_ok_and(|url| url.password().is_some())
+        });
+        match open {
+            Some(url) => Some(url.clone()),
+            None => source.load(report),
+        }
+    }
+
+    fn checked_tls(&self, report: &mut Report) -> Result<Tls, String> {
+        let tls = match (self.tls.as_deref(), &self.ca_file) {
+            (None, None) => Tls::Default,
+            (None | Some("verify"), Some(file)) => Tls::Verify(Some(file.clone())),
+            (Some("verify"), None) => Tls::Verify(None),
+            (Some("off"), None) => Tls::Off,
+            (Some("off"), Some(_)) => {
+                report.error("ca_file", "without TLS there is nothing that it could be for", "remove it, or write tls = \"verify\"");
+                Tls::Off
+            }
+            (Some(_), _) => {
+                report.error("tls", "it is neither \"verify\" nor \"off\"", "write tls = \"verify\"");
+                Tls::Default
+            }
+        };
+        if let Some(Err(error)) = self.ca_file.as_ref().map(std::fs::metadata) {
+            report.error("ca_file", &format!("it cannot be read: {error}"), "name a PEM file of certificates, or leave it out");
+        }
+        Ok(tls)
+    }
+
+    fn checked_preset(&self, report: &mut Report) -> Option<Option<Preset>> {
+        let names = Preset::ALL.map(|(name, _)| name).join(", ");
+        match (&self.preset, &self.query) {
+            (Some(name), None) => match Preset::ALL.iter().find(|(known, _)| known == name) {
+                Some((_, preset)) => return Some(Some(*preset)),
+                None => report.error("preset", &format!("{name:?} is not known"), &format!("write one of {names}, or a query of your own")),
+            },
+            (None, Some(_)) => return Some(None),
+            (None, None) => {
+                report.error("preset", "it is not said which table to read", &format!("write preset = one of {names}, or query = \"SELECT …\""))
+            }
+            (Some(_), Some(_)) => report.error("query", "there is a preset as well", "keep one of preset and query"),
+        }
+        None
+    }
+
+    fn checked_form(&self, report: &mut Report) -> Option<TokenForm> {
+        match (self.token_form.as_deref(), &self.query) {
+            (Some(_), None) => report.error("token_form", "a preset knows it itself", "remove it"),
+            (None | Some("plain"), _) => return Some(TokenForm::Plain),
+            (Some("sha256-hex"), Some(_)) => return Some(TokenForm::Sha256Hex),
+            (Some(_), Some(_)) => report.error("token_form", "it is neither \"plain\" nor \"sha256-hex\"", "write token_form = \"sha256-hex\""),
+        }
+        None
+    }
+
+    fn user(&self, report: &mut Report) -> Option<DjangoUser> {
+        let given = [("user_table", &self.user_table, true), ("user_column", &self.user_column, false), ("email_column", &self.email_column, false)];
+        let mut sound = true;
+        for (key, name, with_schema) in given {
+            let Some(name) = name else { continue };
+            if self.query.is_some() {
+                report.error(key, "a query says itself what it reads", "remove it");
+                sound = false;
+            } else if !is_identifier(name, with_schema) {
+                report.error(key, "it is not a name of letters, digits and _", "write it as it stands in the database");
+                sound = false;
+            }
+        }
+        if self.groups && self.query.is_some() {
+            report.error("groups", "a query says itself what it reads", "return the groups in the column claims");
+            sound = false;
+        }
+        sound.then(|| DjangoUser {
+            table: self.user_table.clone().unwrap_or_else(|| "auth_user".to_owned()),
+            name: self.user_column.clone().unwrap_or_else(|| "username".to_owned()),
+            email: self.email_column.clone(),
+            groups: self.groups,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Severity;
+
+    fn read(toml: &str) -> (Option<Table>, Vec<(String, bool)>) {
+        let mut report = Report::default();
+        let table = toml::from_str::<Settings>(toml).unwrap().table(&mut report);
+        (table, report.problems().iter().map(|p| (p.key.clone(), p.severity == Severity::Error)).collect())
+    }
+
+    #[test]
+    fn a_preset_or_a_query_and_a_url_are_enough() {
+        for toml in [
+            "url = 'postgres://db.example/app'\npreset = 'django-oauth-toolkit'",
+            "url = 'mysql://u@127.0.0.1/app'\npreset = 'django-oauth2-provider'\nuser_table = 'app.member'\nuser_column = 'email'\ngroups = true",
+            "url = 'postgres://u@db.example/app'\npassword = 'p'\npreset = 'drf-authtoken'\ntls = 'off'",
+            "url = 'postgres://u@db.example/app'\nquery = 'SELECT u AS user_name FROM t WHERE h = $1'\ntoken_form = 'sha256-hex'",
+        ] {
+            let (table, problems) = read(toml);
+            assert!(table.is_some() && problems.iter().all(|(_, error)| !error), "{toml}: {problems:?}");
+        }
+        assert!(toml::from_str::<Settings>("ulr = 'x'").is_err());
+    }
+
+    #[test]
+    fn every_mistake_is_reported_under_its_key() {
+        for (toml, key) in [
+            ("preset = 'drf-authtoken'", "url"),
+            ("url = 'redis://x'\npreset = 'drf-authtoken'", "url"),
+            ("url = 'sqlite:/x'\nurl_env = 'X'\npreset = 'drf-authtoken'", "url"),
+            ("url = 'postgres://h/d'", "preset"),
+            ("url = 'postgres://h/d'\npreset = 'django'", "preset"),
+            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nquery = 'SELECT $1'", "query"),
+            ("url = 'postgres://h/d'\nquery = 'DELETE FROM t WHERE k = $1'", "query"),
+            ("url = 'postgres://h/d'\nquery = 'SELECT ?'", "query"),
+            ("url = 'postgres://h/d'\nquery = 'SELECT $1'\ntoken_form = 'md5'", "token_form"),
+            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\ntoken_form = 'plain'", "token_form"),
+            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nuser_table = 'a b'", "user_table"),
+            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nuser_column = 'a.b'", "user_column"),
+            ("url = 'postgres://h/d'\nquery = 'SELECT $1'\nemail_column = 'email'", "email_column"),
+            ("url = 'postgres://h/d'\nquery = 'SELECT $1'\ngroups = true", "groups"),
+            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\ntls = 'maybe'", "tls"),
+            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nca_file = '/nonexistent'", "ca_file"),
+            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nmax_connections = 0", "max_connections"),
+            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\npassword_env = 'DOORWARD_SURELY_UNSET'", "password_env"),
+        ] {
+            let errors: Vec<_> = read(toml).1.into_iter().filter(|(_, error)| *error).collect();
+            assert!(errors.iter().any(|(found, _)| found == key), "{toml}: {errors:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_file_and_a_missing_database_are_warned_of() {
+        let (table, problems) = read("url = 'postgres://u:p@127.0.0.1/d'\npreset = 'drf-authtoken'");
+        assert!(table.is_some() && problems == [("url".to_owned(), false)], "{problems:?}");
+        let (table, problems) = read("url = 'sqlite:/nonexistent/x.db'\npreset = 'drf-authtoken'");
+        assert!(table.is_some() && problems == [("url".to_owned(), false)], "{problems:?}");
+    }
+}

@@ -1,0 +1,82 @@
+//! A relay before a server, which a test can cut: for what happens when the server is down, slow or back.
+
+use std::net::SocketAddr;
+
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// What becomes of connections, those that stand and those that come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// They reach the server.
+    Open,
+    /// They are closed at once.
+    Cut,
+    /// They stay open, and nothing moves.
+    Silent,
+}
+
+/// The relay; it runs on a thread of its own, so that a test may block.
+pub struct Relay {
+    pub address: SocketAddr,
+    way: watch::Sender<Way>,
+    accepted: watch::Receiver<usize>,
+}
+
+impl Relay {
+    /// Before the server at `target`.
+    pub fn to(target: SocketAddr, way: Way) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (way, watched) = watch::channel(way);
+        let (count, accepted) = watch::channel(0);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let listener = TcpListener::from_std(listener).unwrap();
+                let mut gone = watched.clone();
+                loop {
+                    tokio::select! {
+                        accepted = listener.accept() => {
+                            count.send_modify(|count| *count += 1);
+                            tokio::spawn(relay(accepted.unwrap().0, target, watched.clone()));
+                        }
+                        // The test is over.
+                        Err(_) = gone.wait_for(|_| false) => return,
+                    }
+                }
+            });
+        });
+        Self { address, way, accepted }
+    }
+
+    pub fn set(&self, way: Way) {
+        self.way.send_replace(way);
+    }
+
+    /// How many connections have come so far.
+    pub fn accepted(&self) -> usize {
+        *self.accepted.borrow()
+    }
+}
+
+async fn relay(mut client: TcpStream, target: SocketAddr, mut way: watch::Receiver<Way>) {
+    let now = *way.borrow_and_update();
+    let moving = async {
+        match now {
+            Way::Open => {
+                let Ok(mut server) = TcpStream::connect(target).await else { return };
+                let _ = copy_bidirectional(&mut client, &mut server).await;
+            }
+            Way::Cut => {}
+            Way::Silent => std::future::pending().await,
+        }
+    };
+    tokio::select! { () = moving => {}, _ = way.changed() => {} }
+    // What was open when the way fell silent stays open.
+    if *way.borrow() == Way::Silent {
+        let _ = way.changed().await;
+    }
+}
