@@ -9,9 +9,7 @@ async fn world() -> World {
     World::with(|mut setup| {
         setup = setup.file("secrets/john.key", SECRET);
         for dialect in DIALECTS {
-            for (name, options) in
-                [("strict", ""), ("lax", "allow_unsigned_target = true\nallow_unsigned_host = true\nallow_unsigned_body = true")]
-            {
+            for (name, options) in [("strict", ""), ("lax", "allow_unsigned_target = true\nallow_unsigned_host = true\nallow_unsigned_body = true")] {
                 let key = format!("keys.{KEY}]\nsecret_file = \"secrets/john.key\"\nuser = \"john\"\npaths = [\"/{name}/**\"]");
                 let scheme = format!("{dialect}-{name}");
                 setup = setup
@@ -34,14 +32,24 @@ async fn a_signed_request_is_let_in_as_the_user_of_its_key() {
     let world = world().await;
     for dialect in DIALECTS {
         for (proto, nonce) in BOTH.into_iter().zip(["1", "2"]) {
-            for (method, query, body) in [("GET", "", ""), ("HEAD", "?a=1&b=2", ""), ("POST", "?a=1", "body"), ("PUT", "", "body"), ("DELETE", "?a=1", "")] {
+            for (method, query, body) in
+                [("GET", "", ""), ("HEAD", "?a=1&b=2", ""), ("POST", "?a=1", "body"), ("PUT", "", "body"), ("DELETE", "?a=1", "")]
+            {
                 let target = format!("/strict/{dialect}/x{query}");
                 let headers = Signer::new(dialect).header("X-Nonce", nonce).sign(method, &target, body.as_bytes());
                 let answer = call(&world, proto, method, &target, &headers, body).send().await;
                 assert_eq!(answer.status, 200, "{dialect} {proto:?} {method} {target}: {}", answer.text());
                 let seen = world.upstream.only();
                 assert_eq!((seen.user(), seen.target.as_str(), seen.body.as_slice()), (Some("john"), target.as_str(), body.as_bytes()));
-                for name in ["authorization", "signature", "x-hmac-signature", "x-hmac-access-key", "x-hmac-algorithm", "x-hmac-signed-headers", "x-hmac-digest"] {
+                for name in [
+                    "authorization",
+                    "signature",
+                    "x-hmac-signature",
+                    "x-hmac-access-key",
+                    "x-hmac-algorithm",
+                    "x-hmac-signed-headers",
+                    "x-hmac-digest",
+                ] {
                     assert!(!seen.has(name), "{dialect} {name}");
                 }
             }
@@ -84,7 +92,13 @@ async fn whatever_is_changed_after_signing_is_refused() {
                 ("no host", "POST", target, signer().without("host").sign("POST", target, b"body"), "body"),
                 ("another secret", "GET", target, signer().key(KEY, "guess").sign("GET", target, b""), ""),
                 ("an unknown key", "GET", target, signer().key("nobody", SECRET).sign("GET", target, b""), ""),
-                ("a path that is not the key's", "GET", &format!("/closed/strict/{dialect}"), signer().sign("GET", &format!("/closed/strict/{dialect}"), b""), ""),
+                (
+                    "a path that is not the key's",
+                    "GET",
+                    &format!("/closed/strict/{dialect}"),
+                    signer().sign("GET", &format!("/closed/strict/{dialect}"), b""),
+                    "",
+                ),
                 ("a date long ago", "GET", target, signer().skewed(-400).sign("GET", target, b""), ""),
                 ("a date to come", "GET", target, signer().skewed(400).sign("GET", target, b""), ""),
             ] {
@@ -92,7 +106,8 @@ async fn whatever_is_changed_after_signing_is_refused() {
                 assert_eq!(answer.status, 401, "{dialect} {proto:?} {why}");
                 assert!(!answer.header("www-authenticate").is_empty());
             }
-            let elsewhere = world.call("GET", target).headers(&signer().sign("GET", target, b"")).host("localhost").sni("localhost").proto(proto).send().await;
+            let elsewhere =
+                world.call("GET", target).headers(&signer().sign("GET", target, b"")).host("localhost").sni("localhost").proto(proto).send().await;
             assert_eq!(elsewhere.status, 401, "{dialect}: another host than {HOST}");
         }
         if dialect != "apisix-v1" {
@@ -125,7 +140,8 @@ async fn less_may_be_signed_where_the_configuration_allows_it_and_a_signature_se
     for dialect in ["draft", "kong", "apisix"] {
         for (proto, nonce) in BOTH.into_iter().zip(["1", "2"]) {
             let target = format!("/lax/{dialect}/x");
-            let headers = Signer::new(dialect).header("X-Nonce", nonce).without("target").without("host").without("digest").sign("GET", "/elsewhere", b"");
+            let headers =
+                Signer::new(dialect).header("X-Nonce", nonce).without("target").without("host").without("digest").sign("GET", "/elsewhere", b"");
             for (method, expected) in [("GET", 200), ("GET", 200), ("HEAD", 200), ("POST", 401), ("DELETE", 401), ("GET", 200)] {
                 assert_eq!(call(&world, proto, method, &target, &headers, "").send().await.status.as_u16(), expected, "{dialect} {method}");
             }
@@ -172,7 +188,6 @@ async fn the_last_byte_of_a_wrong_body_does_not_reach_the_application() {
             let long = vec![b'x'; 300_000];
             let headers = Signer::new(dialect).header("X-Nonce", nonce).sign("POST", &target, &long);
             assert_eq!(call(&world, proto, "POST", &target, &headers, &long).send().await.status, 200, "{dialect}");
-            assert_eq!(world.upstream.only().body, long);
             let headers = Signer::new(dialect).header("X-Nonce", &format!("{nonce}b")).sign("POST", &target, &long);
             let mut wrong = long.clone();
             wrong[299_999] = b'y';
@@ -191,9 +206,12 @@ async fn the_last_byte_of_a_wrong_body_does_not_reach_the_application() {
                 }
             );
             assert_eq!(answer.unwrap(), 401, "{dialect} {proto:?}");
-            assert!(world.upstream.take().iter().all(|seen| seen.body.len() < wrong.len()), "{dialect} {proto:?}");
         }
     }
+    let seen = world.upstream.take();
+    let (whole, broken): (Vec<_>, Vec<_>) = seen.iter().partition(|seen| seen.body.len() == 300_000);
+    assert!(whole.len() == 8 && whole.iter().all(|seen| seen.body.iter().all(|byte| *byte == b'x')), "{}", whole.len());
+    assert!(broken.iter().all(|seen| seen.body.len() < 300_000));
 }
 
 #[tokio::test]
@@ -210,7 +228,8 @@ async fn the_command_line_signs_what_is_let_in() {
             let output = crate::support::setup::doorward(&all, "", world.gate.setup.dir.path(), &[]);
             assert!(output.status.success(), "{output:?}");
             let lines = String::from_utf8(output.stdout).unwrap();
-            let headers: Vec<_> = lines.lines().map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect();
+            let headers: Vec<_> =
+                lines.lines().map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect();
             let answer = call(&world, Proto::H2, method, &target, &headers, data.unwrap_or_default()).send().await;
             assert_eq!(answer.status, 200, "{dialect} {method}: {lines}");
         }

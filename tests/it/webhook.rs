@@ -74,7 +74,11 @@ async fn whatever_is_changed_after_signing_is_refused() {
                 ("to come", target, Sender::new(preset).skewed(400).sign(b"body"), if preset == "github" { "bodz" } else { "body" }),
             ] {
                 let answer = call(&world, proto, target, &headers, body).send().await;
-                assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, "Webhook realm=\"doorward\""), "{preset} {proto:?} {why}");
+                assert_eq!(
+                    (answer.status.as_u16(), answer.header("www-authenticate")),
+                    (401, "Webhook realm=\"doorward\""),
+                    "{preset} {proto:?} {why}"
+                );
             }
             for method in ["GET", "PUT", "DELETE"] {
                 let answer = world.call(method, target).headers(&Sender::new(preset).sign(b"")).proto(proto).send().await;
@@ -152,7 +156,8 @@ async fn a_template_covers_what_it_names() {
         let document = format!("POST\nhttps://{HOST}/acme/x?a=1\n{time}\n{id}\npaid\nbody");
         let tag = crate::support::base64(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA512, SECRET.as_bytes()), document.as_bytes()));
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let good = [header("X-Acme-Time", &time), header("X-Acme-Id", id), header("X-Acme-Event", "paid"), header("X-Acme-Signature", &format!("v1:{tag}"))];
+        let good =
+            [header("X-Acme-Time", &time), header("X-Acme-Id", id), header("X-Acme-Event", "paid"), header("X-Acme-Signature", &format!("v1:{tag}"))];
         let with = |at: usize, value: &str| {
             let mut changed = good.clone();
             changed[at].1 = value.to_owned();
@@ -186,7 +191,8 @@ async fn the_command_line_signs_what_is_let_in() {
         let output = crate::support::setup::doorward(&arguments, "", world.gate.setup.dir.path(), &[]);
         assert!(output.status.success(), "{output:?}");
         let lines = String::from_utf8(output.stdout).unwrap();
-        let headers: Vec<_> = lines.lines().map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect();
+        let headers: Vec<_> =
+            lines.lines().map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect();
         assert_eq!(call(&world, Proto::H2, &target, &headers, "body").send().await.status, 200, "{preset}: {lines}");
     }
 }

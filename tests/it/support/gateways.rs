@@ -65,11 +65,8 @@ impl<'a> Signer<'a> {
         let mut sent = vec![("Date", date.clone())];
         let digest_name = if self.dialect == "apisix-v1" { "X-HMAC-DIGEST" } else { "Digest" };
         if !body.is_empty() {
-            let value = if self.dialect == "apisix-v1" {
-                self.mac(body)
-            } else {
-                format!("SHA-256={}", base64(digest::digest(&digest::SHA256, body)))
-            };
+            let value =
+                if self.dialect == "apisix-v1" { self.mac(body) } else { format!("SHA-256={}", base64(digest::digest(&digest::SHA256, body))) };
             sent.push((digest_name, value));
         }
         sent.extend(self.headers.iter().cloned());

@@ -44,7 +44,11 @@ impl<'a> Sender<'a> {
             "stripe" => vec![("Stripe-Signature", format!("t={time},v1={}", hex(&format!("{time}."))))],
             "slack" => vec![("X-Slack-Signature", format!("v0={}", hex(&format!("v0:{time}:")))), ("X-Slack-Request-Timestamp", time)],
             "standard-webhooks" | "svix" => {
-                let names = if self.preset == "svix" { ["svix-id", "svix-timestamp", "svix-signature"] } else { ["webhook-id", "webhook-timestamp", "webhook-signature"] };
+                let names = if self.preset == "svix" {
+                    ["svix-id", "svix-timestamp", "svix-signature"]
+                } else {
+                    ["webhook-id", "webhook-timestamp", "webhook-signature"]
+                };
                 let key = base64::engine::general_purpose::STANDARD.decode(self.secret.trim_start_matches("whsec_")).unwrap_or_default();
                 let tag = self.mac(&key, &format!("{}.{time}.", self.id), body);
                 vec![(names[0], self.id.clone()), (names[1], time), (names[2], format!("v1,{}", base64(tag)))]
