@@ -1,6 +1,6 @@
 //! HTTP client towards identity providers: no redirects, deadlines, a cap on the body.
 //!
-//! It never sends a credential of a caller, never follows a redirect, and never holds more of an answer in memory than
+//! It adds no credential of its own accord, never follows a redirect, and never holds more of an answer in memory than
 //! [`MAX_BODY_BYTES`].
 
 use std::path::Path;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::Request;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
-use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -21,6 +21,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Handle;
 use url::{Host, Url};
+
+use crate::types::Secret;
 
 #[cfg(test)]
 pub(crate) mod provider;
@@ -67,12 +69,14 @@ impl std::fmt::Debug for Form {
     }
 }
 
-/// A 200 answer.
+/// What a provider answered.
 #[derive(Debug)]
 pub struct Reply {
+    /// The status.
+    pub status: u16,
     /// `Content-Type` without parameters, lower case; empty without one.
     pub media_type: String,
-    /// The whole body.
+    /// The body of a 2xx answer; empty for any other.
     pub body: Bytes,
 }
 
@@ -101,10 +105,14 @@ impl Client {
         Ok(Self { connections, aux, total: TOTAL_TIMEOUT })
     }
 
-    /// GETs `url`: a 200 answer's body, or an error. Never follows a redirect.
-    pub async fn get(&self, url: &Url) -> Result<Bytes, FetchError> {
-        let request = Request::get(url.as_str()).header(ACCEPT, "application/json").body(Full::default());
-        self.send(request).await.map(|reply| reply.body)
+    /// GETs `url`: a 200 answer's body, or an error. Never follows a redirect. `bearer` is Doorward's own token, for a
+    /// provider that shows its keys to those it knows alone.
+    pub async fn get(&self, url: &Url, bearer: Option<&Secret>) -> Result<Bytes, FetchError> {
+        let mut request = Request::get(url.as_str()).header(ACCEPT, "application/json");
+        if let Some(token) = bearer {
+            request = request.header(AUTHORIZATION, bearer_header(token)?);
+        }
+        self.ask(request.body(Full::default())).await.map(|reply| reply.body)
     }
 
     /// POSTs `form` to `url`: a 200 answer, or an error. Never follows a redirect.
@@ -113,11 +121,16 @@ impl Client {
         if let Some(authorization) = form.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        self.send(request.body(Full::from(form.body))).await
+        self.ask(request.body(Full::from(form.body))).await
     }
 
-    async fn send(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Result<Reply, FetchError> {
-        let mut request = request.map_err(|error| FetchError::Transport(error.to_string()))?;
+    async fn ask(&self, request: Result<Request<Full<Bytes>>, http::Error>) -> Result<Reply, FetchError> {
+        let reply = self.send(request.map_err(|error| FetchError::Transport(error.to_string()))?).await?;
+        if reply.status == 200 { Ok(reply) } else { Err(FetchError::Status(reply.status)) }
+    }
+
+    /// Sends any request and gives the answer, whatever its status. Never follows a redirect.
+    pub async fn send(&self, mut request: Request<Full<Bytes>>) -> Result<Reply, FetchError> {
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("doorward"));
         let (connections, total) = (self.connections.clone(), self.total);
         // The pooled connections belong to the runtime that opened them, so all of it happens on `aux`.
@@ -136,13 +149,21 @@ impl Client {
     }
 }
 
+/// `Authorization: Bearer TOKEN`, marked so that no log shows it.
+pub fn bearer_header(token: &Secret) -> Result<HeaderValue, FetchError> {
+    let text = zeroize::Zeroizing::new([b"Bearer ", token.expose()].concat());
+    let mut value = HeaderValue::from_bytes(&text).map_err(|_| FetchError::Transport("the bearer token is not one line of text".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 async fn exchange(connections: &Connections, request: Request<Full<Bytes>>) -> Result<Reply, FetchError> {
     let response = connections.request(request).await.map_err(|error| FetchError::Transport(chain(&error)))?;
-    if response.status() != StatusCode::OK {
-        return Err(FetchError::Status(response.status().as_u16()));
-    }
+    let status = response.status();
     let media_type = media_type(response.headers());
-    Ok(Reply { media_type, body: read(response.into_body()).await? })
+    // The body of a refusal is of no use to anyone but an attacker of this parser.
+    let body = if status.is_success() { read(response.into_body()).await? } else { Bytes::new() };
+    Ok(Reply { status: status.as_u16(), media_type, body })
 }
 
 fn media_type(headers: &HeaderMap) -> String {
@@ -296,7 +317,7 @@ mod tests {
     async fn fetch(answer: Answer) -> Result<Bytes, FetchError> {
         let provider = Provider::start(answer).await;
         let client = Client::build(None, Handle::current()).unwrap().with_total_timeout(Duration::from_millis(300));
-        let fetched = client.get(&provider.url("/x").parse().unwrap()).await;
+        let fetched = client.get(&provider.url("/x").parse().unwrap(), None).await;
         assert!(provider.hits() <= 1, "one request, and no redirect followed");
         fetched
     }

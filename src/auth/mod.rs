@@ -11,8 +11,10 @@ mod jwt;
 mod policy;
 pub mod query_hmac;
 pub mod s3_v2;
+mod sender;
 mod signing;
 mod token;
+mod token_review;
 mod uploads;
 pub mod webhook;
 
@@ -134,6 +136,29 @@ impl Refusal {
 pub enum ErrorForm {
     /// 403 and `{"error": TEXT}`. The text holds nothing of the request.
     Forbidden(Cow<'static, str>),
+    /// 401 with exactly this challenge, and a nonce that the next proof is to hold (RFC 9449 section 8).
+    Challenge(Box<OwnChallenge>),
+    /// 401 and `{"status_code":401,"error":ERROR,"description":DESCRIPTION}`, as Flask-JWT has it.
+    FlaskJwt {
+        /// The kind of refusal.
+        error: &'static str,
+        /// What was wrong.
+        description: &'static str,
+    },
+}
+
+/// Headers of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnChallenge {
+    /// `WWW-Authenticate`.
+    pub challenge: HeaderValue,
+    /// `DPoP-Nonce`.
+    pub nonce: Option<HeaderValue>,
+}
+
+impl ErrorForm {
+    /// `WWW-Authenticate` of Flask-JWT.
+    pub const FLASK_JWT_CHALLENGE: &'static str = "JWT realm=\"Login Required\"";
 }
 
 /// One way to prove who one is: a value for `WWW-Authenticate`.
@@ -222,6 +247,8 @@ schemes! {
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
     token::Token = "token",
+    /// Tokens that the Kubernetes API server knows.
+    token_review::TokenReview = "kubernetes-token-review",
     /// User name and password, RFC 7617.
     basic::Basic = "basic",
 }
@@ -237,6 +264,11 @@ pub struct Scheme {
 }
 
 impl Scheme {
+    /// How its clients are told that they are not known, where that is not everybody's way.
+    fn own_words(&self, inbound: &Inbound, why: &Refusal) -> Option<ErrorForm> {
+        if let Kind::Jwt(jwt) = &self.kind { jwt.own_words(inbound, why) } else { None }
+    }
+
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
@@ -270,7 +302,10 @@ pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, w
         }
     }
     let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
-    let error = AuthError::Refused(refusal);
+    let error = match schemes.first().and_then(|first| first.own_words(inbound, &refusal)) {
+        Some(form) => AuthError::RefusedAs(refusal, form),
+        None => AuthError::Refused(refusal),
+    };
     witness.attempted(None, &Err(&error));
     Err(error)
 }

@@ -1,6 +1,6 @@
 //! Rejection -> Response: the only place where an error gets a status code.
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 
 use super::pool::ConnectError;
@@ -68,6 +68,9 @@ impl Rejection {
             Self::Unauthenticated(AuthError::Refused(crate::auth::Refusal::Unclaimed), _) => (StatusCode::UNAUTHORIZED, "invalid_token"),
             Self::Unauthenticated(AuthError::Refused(_), _) => (StatusCode::UNAUTHORIZED, "invalid_credentials"),
             Self::Unauthenticated(AuthError::RefusedAs(_, ErrorForm::Forbidden(_)), _) => (StatusCode::FORBIDDEN, "invalid_credentials"),
+            Self::Unauthenticated(AuthError::RefusedAs(_, ErrorForm::Challenge(_) | ErrorForm::FlaskJwt { .. }), _) => {
+                (StatusCode::UNAUTHORIZED, "invalid_credentials")
+            }
             Self::Unauthenticated(AuthError::Unavailable(_), _) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
             Self::Unauthenticated(AuthError::Payload(error), _) | Self::Payload(error) => of_payload(error),
             Self::Denied(Denied::Scope(_), _) => (StatusCode::FORBIDDEN, "insufficient_scope"),
@@ -109,8 +112,32 @@ impl Rejection {
 
     /// The body for a client that knows a scheme's own words.
     fn own_words(&self) -> Option<String> {
-        let Self::Unauthenticated(AuthError::RefusedAs(_, ErrorForm::Forbidden(text)), _) = self else { return None };
-        Some(serde_json::json!({ "error": text }).to_string())
+        let Self::Unauthenticated(AuthError::RefusedAs(_, form), _) = self else { return None };
+        match form {
+            ErrorForm::Forbidden(text) => Some(serde_json::json!({ "error": text }).to_string()),
+            ErrorForm::FlaskJwt { error, description } => {
+                let status = self.public().0.as_u16();
+                Some(format!("{{\"status_code\":{status},\"error\":{},\"description\":{}}}", text(error), text(description)))
+            }
+            ErrorForm::Challenge(_) => None,
+        }
+    }
+
+    /// The headers of a refusal that a scheme words itself.
+    fn own_headers(&self, headers: &mut HeaderMap) {
+        let Self::Unauthenticated(AuthError::RefusedAs(_, form), _) = self else { return };
+        match form {
+            ErrorForm::Forbidden(_) => {}
+            ErrorForm::FlaskJwt { .. } => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(ErrorForm::FLASK_JWT_CHALLENGE));
+            }
+            ErrorForm::Challenge(own) => {
+                headers.insert(header::WWW_AUTHENTICATE, own.challenge.clone());
+                if let Some(nonce) = &own.nonce {
+                    headers.insert(HeaderName::from_static("dpop-nonce"), nonce.clone());
+                }
+            }
+        }
     }
 
     fn challenges(&self) -> &[Challenge] {
@@ -156,6 +183,7 @@ impl Rejection {
         for challenge in self.challenges() {
             headers.append(header::WWW_AUTHENTICATE, challenge.0.clone());
         }
+        self.own_headers(headers);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -198,6 +226,11 @@ fn payload_sentence(error: &PayloadError) -> &'static str {
         PayloadError::Spool(_) => "The request's body cannot be checked at the moment. Try again.",
         PayloadError::Mismatch(_) => "The credentials are not valid.",
     }
+}
+
+/// A JSON string.
+fn text(text: &str) -> serde_json::Value {
+    text.into()
 }
 
 fn json(code: &str, sentence: &str, manner: &Manner<'_>) -> String {

@@ -21,7 +21,7 @@ const MAX_KID_BYTES: usize = 256;
 
 /// What a header may say.
 #[derive(Debug)]
-pub(super) struct HeaderRules {
+pub(in crate::auth) struct HeaderRules {
     /// The only algorithms that are accepted.
     pub algorithms: Vec<Algorithm>,
     /// The types that are accepted, lower case and without `application/`; "" stands for a token without one.
@@ -30,7 +30,7 @@ pub(super) struct HeaderRules {
 
 /// What matters of a header.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(in crate::auth) struct Header {
     /// One of the accepted ones.
     pub algorithm: Algorithm,
     /// The key's name.
@@ -40,6 +40,11 @@ pub(super) struct Header {
 impl HeaderRules {
     /// Reads a token's first part.
     pub fn read(&self, part: &str) -> Result<Header, Refusal> {
+        self.read_whole(part).map(|(header, _)| header)
+    }
+
+    /// The same, and all that stands there besides. Nothing of it is to be believed.
+    pub fn read_whole(&self, part: &str) -> Result<(Header, Map<String, Value>), Refusal> {
         let bytes = decode(part).ok_or(Refusal::Malformed("the token's header is not base64url without padding"))?;
         let mut header = json::object(&bytes).ok_or(Refusal::Malformed("the token's header is not one JSON object with unique names"))?;
         if header.contains_key("crit") || header.contains_key("b64") {
@@ -52,7 +57,7 @@ impl HeaderRules {
             Some(Value::String(kid)) if kid.len() <= MAX_KID_BYTES => Some(kid),
             Some(_) => return Err(Refusal::Malformed("the token's kid is not a string of at most 256 bytes")),
         };
-        Ok(Header { algorithm, kid })
+        Ok((Header { algorithm, kid }, header))
     }
 
     fn algorithm(&self, header: &Map<String, Value>) -> Result<Algorithm, Refusal> {
@@ -74,7 +79,7 @@ impl HeaderRules {
 }
 
 /// Media types are compared without case, and `application/` may be left out (RFC 7515 section 4.1.9).
-pub(super) fn normal_type(typ: &str) -> String {
+pub(in crate::auth) fn normal_type(typ: &str) -> String {
     let lower = typ.to_ascii_lowercase();
     lower.strip_prefix("application/").map(str::to_owned).unwrap_or(lower)
 }

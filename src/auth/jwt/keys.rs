@@ -14,7 +14,7 @@ use crate::types::Secret;
 
 /// One source of keys. A scheme has one kind alone, so that no key of one kind is ever taken for one of another.
 #[derive(Debug)]
-pub(super) enum Keys {
+pub(in crate::auth) enum Keys {
     /// A shared secret, for HS*, and what tells it apart from others without telling what it is.
     Secret { key: DecodingKey, mark: [u8; 32] },
     /// One public key, and the file that it was read from.
@@ -64,17 +64,23 @@ impl Keys {
 }
 
 /// With a `kid`, a key of that name that does not verify is the answer. An unknown one, or a signature by none of the
-/// keys when the token names none, may be by a key that was published since: then the set is renewed, at most once.
+/// keys when the token names none, may be by a key that was published since: then the set is renewed. Twice at most, for
+/// a fetch that was under way already may have been answered before the key was published.
 async fn verify_by_set(set: &Arc<KeySet>, token: &Compact<'_>, header: &Header, now: Instant) -> Result<(), AuthError> {
-    match tried(&*set.keyring(now).await?, token, header) {
-        Tried::Verified => return Ok(()),
-        Tried::Failed if header.kid.is_some() => return Err(WRONG.into()),
-        Tried::Failed | Tried::Unknown => {}
-    }
-    match tried(&*set.renewed(now).await?, token, header) {
-        Tried::Verified => Ok(()),
-        Tried::Failed => Err(WRONG.into()),
-        Tried::Unknown => Err(UNKNOWN.into()),
+    let mut keyring = set.keyring(now).await?;
+    let mut renewals = 0;
+    loop {
+        let outcome = tried(&keyring, token, header);
+        match outcome {
+            Tried::Verified => return Ok(()),
+            Tried::Failed if header.kid.is_some() => return Err(WRONG.into()),
+            Tried::Failed if renewals == 2 => return Err(WRONG.into()),
+            Tried::Unknown if renewals == 2 => return Err(UNKNOWN.into()),
+            Tried::Failed | Tried::Unknown => {}
+        }
+        // Time has passed while the last was awaited.
+        keyring = set.renewed(if renewals == 0 { now } else { Instant::now() }).await?;
+        renewals += 1;
     }
 }
 

@@ -4,7 +4,7 @@ use jsonwebtoken::Algorithm;
 
 use super::keys::Keys;
 use super::settings::Settings;
-use crate::store::jwks::{KeySets, PublicKey, Source};
+use crate::store::jwks::{Access, KeySets, PublicKey, Source};
 use crate::types::{Report, SecretSource};
 
 /// Shorter secrets can be guessed (RFC 7518 section 3.2).
@@ -26,6 +26,10 @@ impl Settings {
         self.issuer.is_some() && self.given() == [false; 4]
     }
 
+    fn access(&self) -> Access {
+        Access { ca_file: self.ca_file.clone(), bearer_token_file: self.bearer_token_file.clone() }
+    }
+
     /// The keys of the one source that is given.
     pub(super) fn keys(&self, algorithms: &[Algorithm], sets: &KeySets, report: &mut Report) -> Option<Keys> {
         let one_of = "write one of jwks_url, jwks_file, public_key_file and secret_file, or issuer = \"https://…\" alone";
@@ -33,7 +37,7 @@ impl Settings {
             ([true, false, false, false], _) => {
                 let url = self.jwks_url.as_ref()?;
                 match url.parse() {
-                    Ok(url) => set(Source::Url { url, ca_file: self.ca_file.clone() }, "jwks_url", sets, report),
+                    Ok(url) => set(Source::Url { url, access: self.access() }, "jwks_url", sets, report),
                     Err(error) => refuse("jwks_url", &error, "write the whole https:// URL of the key set", report),
                 }
             }
@@ -41,7 +45,7 @@ impl Settings {
             ([false, false, true, false], _) => self.pinned(algorithms, report),
             ([false, false, false, true], _) => self.shared(algorithms, report),
             ([false, false, false, false], Some(issuer)) => match issuer.parse() {
-                Ok(url) => set(Source::Issuer { issuer: issuer.clone(), url, ca_file: self.ca_file.clone() }, "issuer", sets, report),
+                Ok(url) => set(Source::Issuer { issuer: issuer.clone(), url, access: self.access() }, "issuer", sets, report),
                 Err(error) => refuse("issuer", &format!("the keys cannot be found by it: {error}"), one_of, report),
             },
             ([false, false, false, false], None) => refuse("", "there is no key to verify tokens with", one_of, report),

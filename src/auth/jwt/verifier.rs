@@ -3,21 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::claims::ClaimRules;
-use super::compact::{Compact, decode};
+use super::compact::{Compact, decode, named_issuer};
 use super::header::HeaderRules;
 use super::keys::Keys;
 use crate::auth::{AuthError, Refusal, Subject};
 use crate::store::facts::{FactKey, Facts};
 use crate::types::{json, unix_now};
 
-/// Everything that a token is judged by.
+/// Everything that the tokens of a scheme are judged by.
 #[derive(Debug)]
 pub(super) struct Verifier {
     /// Under which name facts are remembered.
     pub fact_scope: String,
     /// Longer tokens are refused before they are decoded.
     pub max_token_bytes: usize,
+    /// One, which may be nameless, or several with a name of its own each.
+    pub issuers: Vec<Rules>,
+}
+
+/// Everything that the tokens of one issuer are judged by. No key or audience of one is another's.
+#[derive(Debug)]
+pub(super) struct Rules {
     /// Which headers are accepted.
     pub header: HeaderRules,
     /// Which claims are accepted.
@@ -28,48 +37,72 @@ pub(super) struct Verifier {
 
 /// What can be said of a token at once.
 #[derive(Debug)]
-pub(super) enum Recall {
+pub(super) enum Recall<'v> {
     /// Of another form or by another issuer: another scheme may know it.
     NotMine,
     /// Verified lately, and still good.
     Known(Arc<Subject>),
     /// To be verified, and remembered under the key.
-    New(FactKey),
+    New(Fresh<'v>),
+}
+
+/// A token that is to be verified.
+#[derive(Debug)]
+pub(super) struct Fresh<'v> {
+    /// Under which its facts are remembered.
+    pub key: FactKey,
+    /// What it is judged by.
+    pub rules: &'v Rules,
+    /// Its second part, decoded; `None` where that cannot be.
+    payload: Option<Vec<u8>>,
 }
 
 impl Verifier {
     /// Whether the token is this scheme's and known. Waits for nothing. What is remembered are facts: the dates, the
     /// audience and the rest are judged again.
-    pub fn recall(&self, token: &str, facts: &Facts, now: i64) -> Result<Recall, Refusal> {
+    pub fn recall(&self, token: &str, facts: &Facts, now: i64) -> Result<Recall<'_>, Refusal> {
         let Some(token) = Compact::split(token, self.max_token_bytes)? else { return Ok(Recall::NotMine) };
         let key = Facts::key(&self.fact_scope, token.text.as_bytes());
         if let Some(subject) = facts.get(&key, now) {
-            self.claims.judge(&subject.claims, now)?;
+            let issuer = subject.claims.get("iss").and_then(Value::as_str);
+            self.rules_of(issuer).ok_or(Refusal::WrongIssuer)?.claims.judge(&subject.claims, now)?;
             return Ok(Recall::Known(subject));
         }
-        match &self.claims.issuer {
-            Some(issuer) if !token.names_issuer(issuer) => Ok(Recall::NotMine),
-            Some(_) | None => Ok(Recall::New(key)),
-        }
+        let payload = decode(token.payload);
+        let issuer = payload.as_deref().and_then(named_issuer);
+        Ok(match self.rules_of(issuer.as_deref()) {
+            Some(rules) => {
+                drop(issuer);
+                Recall::New(Fresh { key, rules, payload })
+            }
+            None => Recall::NotMine,
+        })
     }
 
-    /// Verifies a token that is this scheme's. In this order: nothing of the claims is believed before the signature.
-    pub async fn verify(&self, token: &str) -> Result<Subject, AuthError> {
-        let claims = json::object(&self.signed_payload(token).await?)
+    /// The rules for tokens whose `iss` is `named`: those of the issuer of exactly that name.
+    pub fn rules_of(&self, named: Option<&str>) -> Option<&Rules> {
+        self.issuers.iter().find(|rules| rules.claims.issuer.as_deref().is_none_or(|ours| Some(ours) == named))
+    }
+
+    /// Verifies a token that [`Verifier::recall`] called new. In this order: nothing of the claims is believed before the
+    /// signature.
+    pub async fn verify(&self, token: &str, fresh: Fresh<'_>) -> Result<Subject, AuthError> {
+        let rules = fresh.rules;
+        let claims = json::object(&self.signed_payload(token, fresh).await?)
             .ok_or(Refusal::Malformed("the token's claims are not one JSON object with unique names"))?;
         // The clock is read here: fetching a key may have taken seconds.
-        self.claims.judge(&claims, unix_now())?;
-        Ok(self.claims.subject(claims)?)
+        rules.claims.judge(&claims, unix_now())?;
+        Ok(rules.claims.subject(claims)?)
     }
 
     /// What a token says whose header is accepted and whose signature is good.
-    pub async fn signed_payload(&self, token: &str) -> Result<Vec<u8>, AuthError> {
+    pub async fn signed_payload(&self, token: &str, fresh: Fresh<'_>) -> Result<Vec<u8>, AuthError> {
         let Some(token) = Compact::split(token, self.max_token_bytes)? else {
             return Err(Refusal::Malformed("not a token of three parts").into());
         };
-        let header = self.header.read(token.header)?;
-        self.keys.verify(&token, &header).await?;
-        decode(token.payload).ok_or_else(|| Refusal::Malformed("the token's payload is not base64url without padding").into())
+        let header = fresh.rules.header.read(token.header)?;
+        fresh.rules.keys.verify(&token, &header).await?;
+        fresh.payload.ok_or_else(|| Refusal::Malformed("the token's payload is not base64url without padding").into())
     }
 }
 

@@ -33,7 +33,7 @@ fn judge(rules: &Rules, path: &str, query: &str, body: &[u8], now: i64) -> Resul
     };
     judged().map(|subject| subject.user.clone()).map_err(|error| match error {
         AuthError::RefusedAs(_, ErrorForm::Forbidden(text)) => text.into_owned(),
-        other @ (AuthError::Refused(_) | AuthError::Unavailable(_) | AuthError::Payload(_)) => panic!("{other:?}"),
+        other @ (AuthError::Refused(_) | AuthError::RefusedAs(..) | AuthError::Unavailable(_) | AuthError::Payload(_)) => panic!("{other:?}"),
     })
 }
 

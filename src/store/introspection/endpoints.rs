@@ -110,9 +110,9 @@ impl Discovery {
 
     async fn fetch(&self, client: &Client) -> Result<IssuerUrl, String> {
         let (oauth, openid) = metadata_urls(self.url.as_url());
-        let document = match client.get(&oauth).await {
+        let document = match client.get(&oauth, None).await {
             Err(FetchError::Status(status)) if status < 500 => {
-                client.get(&openid).await.map_err(|error| format!("{oauth}: {status}; {openid}: {error}"))?
+                client.get(&openid, None).await.map_err(|error| format!("{oauth}: {status}; {openid}: {error}"))?
             }
             answer => answer.map_err(|error| format!("{oauth}: {error}"))?,
         };

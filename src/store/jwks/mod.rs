@@ -3,7 +3,7 @@
 //! ```text
 //!  age of the keys   0 ............ 5 min ...................... 1 h
 //!                    serve           serve, refresh behind        wait for a refresh, or 503
-//!  unknown `kid`     one refresh for all who ask, at most one in 30 s, whatever came of the last
+//!  unknown `kid`     one refresh for all who ask, at most one in 30 s; but in 250 ms if the last brought a new key
 //!  no keys yet       one refresh for all who ask, at most one a second
 //! ```
 //!
@@ -27,8 +27,10 @@ pub(crate) mod testing;
 mod tests;
 
 pub use key::PublicKey;
-pub use set::{COOLDOWN, FILE_REFRESH_AFTER, KeySet, Keyring, MAX_SAME_KID, MAX_STALE, MAX_WITHOUT_KID, REFRESH_AFTER, RETRY_AFTER};
-pub use source::{MAX_KEYS, Source};
+pub use set::{
+    COOLDOWN, COOLDOWN_AFTER_NEWS, FILE_REFRESH_AFTER, KeySet, Keyring, MAX_SAME_KID, MAX_STALE, MAX_WITHOUT_KID, REFRESH_AFTER, RETRY_AFTER,
+};
+pub use source::{Access, MAX_KEYS, Source, bearer_token};
 
 /// How a key set is, for metrics and `/status`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,8 +17,11 @@ use crate::store::Unavailable;
 
 /// Keys older than this are fetched anew when they are next used; the old ones serve meanwhile.
 pub const REFRESH_AFTER: Duration = Duration::from_secs(5 * 60);
-/// Between two fetches while there are keys, whatever asks for them and whatever came of the last.
+/// Between two fetches while there are keys, whatever asks for them, unless the last brought a key that was new.
 pub const COOLDOWN: Duration = Duration::from_secs(30);
+/// Between two fetches of which the first brought a new key: an issuer that rotates may do so again. Names that nobody
+/// published bring nothing, so it is they that meet [`COOLDOWN`].
+pub const COOLDOWN_AFTER_NEWS: Duration = Duration::from_millis(250);
 /// Between two fetches while there are no keys.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Keys that could not be fetched anew for so long are believed no more.
@@ -59,6 +62,13 @@ impl Keyring {
         self.document.keys.iter().filter(named).filter(move |key| key.fits(algorithm)).take(most)
     }
 
+    /// Whether it holds a key that `last` did not.
+    fn has_news(&self, last: Option<&Self>) -> bool {
+        let Some(last) = last else { return !self.document.keys.is_empty() };
+        let known = |key: &PublicKey| last.document.keys.iter().any(|known| known.is(key));
+        !Arc::ptr_eq(&self.document, &last.document) && !self.document.keys.iter().all(known)
+    }
+
     fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.fetched)
     }
@@ -67,6 +77,8 @@ impl Keyring {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     pub running: bool,
+    /// Whether the last refresh brought a key that was not there before.
+    pub news: bool,
     /// When the last refresh began.
     pub attempted: Option<Instant>,
     /// What came of it; `None` when it brought keys.
@@ -156,28 +168,40 @@ impl KeySet {
     async fn refresh(self: &Arc<Self>, now: Instant) {
         // Subscribed before looking, so that an end between the two is not missed.
         let mut concluded = self.concluded.subscribe();
-        if self.begin(now) {
+        let mut begun = self.begin(now);
+        if let Begun::Soon(wait) = begun {
+            tokio::time::sleep(wait).await;
+            concluded.mark_unchanged();
+            begun = self.begin(now + wait);
+        }
+        if matches!(begun, Begun::Running) {
             // The sender lives in self: this cannot fail.
             let _ = concluded.changed().await;
         }
     }
 
-    /// Starts a refresh, unless one runs or it is too soon. Returns whether one runs now.
-    fn begin(self: &Arc<Self>, now: Instant) -> bool {
-        let pause = if self.usable(now).is_some() { self.ages.cooldown } else { RETRY_AFTER };
+    /// Starts a refresh, unless one runs or it is too soon.
+    fn begin(self: &Arc<Self>, now: Instant) -> Begun {
+        let usable = self.usable(now).is_some();
         let mut progress = self.progress();
         if progress.running {
-            return true;
+            return Begun::Running;
         }
-        if progress.attempted.is_some_and(|last| now.saturating_duration_since(last) < pause) {
-            return false;
+        let pause = match (usable, progress.news) {
+            (false, _) => RETRY_AFTER,
+            (true, true) => COOLDOWN_AFTER_NEWS.min(self.ages.cooldown),
+            (true, false) => self.ages.cooldown,
+        };
+        let passed = progress.attempted.map_or(Duration::MAX, |last| now.saturating_duration_since(last));
+        if passed < pause {
+            return if usable && progress.news { Begun::Soon(pause.saturating_sub(passed)) } else { Begun::TooSoon };
         }
         progress.running = true;
         progress.attempted = Some(now);
         drop(progress);
         let attempt = Attempt { set: Arc::clone(self), began: now, outcome: Err("the fetch was cut off".to_owned()) };
         self.aux.spawn(attempt.run());
-        true
+        Begun::Running
     }
 
     fn read(&self, body: Bytes, fetched: Instant) -> Result<Keyring, String> {
@@ -196,8 +220,10 @@ impl KeySet {
     }
 
     fn conclude(&self, outcome: Result<Keyring, String>) {
+        let mut news = false;
         let failure = match outcome {
             Ok(keyring) => {
+                news = keyring.has_news(self.keyring.load().as_deref());
                 self.keyring.store(Some(Arc::new(keyring)));
                 None
             }
@@ -208,6 +234,7 @@ impl KeySet {
         };
         let mut progress = self.progress();
         progress.running = false;
+        progress.news = news;
         progress.failures += u64::from(failure.is_some());
         progress.failure = failure;
         drop(progress);
@@ -230,6 +257,15 @@ impl KeySet {
             last_error: progress.failure.as_deref().map(str::to_owned),
         }
     }
+}
+
+enum Begun {
+    /// A refresh runs now.
+    Running,
+    /// The last was too short a while ago.
+    TooSoon,
+    /// It may begin after so long, a fraction of a second.
+    Soon(Duration),
 }
 
 /// A refresh that runs. However it ends, by a panic or with its runtime, those who wait are told.

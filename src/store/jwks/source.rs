@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use serde::Deserialize;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::key::PublicKey;
 use crate::idp::{Client, FetchError, IssuerUrl, MAX_BODY_BYTES};
+use crate::types::Secret;
 
 /// More keys of one set are not looked at: a set that holds them was not made by an issuer in its senses.
 pub const MAX_KEYS: usize = 100;
@@ -19,8 +21,8 @@ pub enum Source {
     Url {
         /// The set's URL.
         url: IssuerUrl,
-        /// Authorities to trust instead of the system's.
-        ca_file: Option<PathBuf>,
+        /// How it is asked.
+        access: Access,
     },
     /// The set that the issuer's metadata names.
     Issuer {
@@ -28,11 +30,38 @@ pub enum Source {
         issuer: String,
         /// The same, as a URL.
         url: IssuerUrl,
-        /// Authorities to trust instead of the system's.
-        ca_file: Option<PathBuf>,
+        /// How it is asked.
+        access: Access,
     },
     /// A JWK set in a file.
     File(PathBuf),
+}
+
+/// How an issuer is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// Authorities to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Doorward's own token for the issuer, in a file that is read for every fetch: Kubernetes writes it anew every hour.
+    pub bearer_token_file: Option<PathBuf>,
+}
+
+impl Access {
+    /// Reads the token, if there is to be one.
+    async fn bearer(&self) -> Result<Option<Secret>, String> {
+        let Some(path) = &self.bearer_token_file else { return Ok(None) };
+        bearer_token(path).await.map(Some)
+    }
+}
+
+/// Reads a bearer token from its file.
+pub async fn bearer_token(path: &Path) -> Result<Secret, String> {
+    let bytes = tokio::fs::read(path).await.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let token = Zeroizing::new(bytes);
+    match token.trim_ascii() {
+        [] => Err(format!("{} is empty", path.display())),
+        token => Ok(Secret::new(token)),
+    }
 }
 
 impl Source {
@@ -55,7 +84,7 @@ impl Source {
     #[must_use]
     pub fn ca_file(&self) -> Option<&Path> {
         match self {
-            Self::Url { ca_file, .. } | Self::Issuer { ca_file, .. } => ca_file.as_deref(),
+            Self::Url { access, .. } | Self::Issuer { access, .. } => access.ca_file.as_deref(),
             Self::File(_) => None,
         }
     }
@@ -64,8 +93,12 @@ impl Source {
     pub(super) async fn fetch(&self, client: Option<&Client>) -> Result<Bytes, String> {
         let client = || client.ok_or("there is no client to ask with");
         match self {
-            Self::Url { url, .. } => get(client()?, url.as_url()).await,
-            Self::Issuer { issuer, url, .. } => get(client()?, discover(client()?, issuer, url).await?.as_url()).await,
+            Self::Url { url, access } => get(client()?, url.as_url(), access.bearer().await?.as_ref()).await,
+            Self::Issuer { issuer, url, access } => {
+                let bearer = access.bearer().await?;
+                let keys = discover(client()?, issuer, url, bearer.as_ref()).await?;
+                get(client()?, keys.as_url(), bearer.as_ref()).await
+            }
             Self::File(path) => {
                 let path = path.clone();
                 tokio::task::spawn_blocking(move || read_file(&path)).await.map_err(|error| error.to_string())?
@@ -74,8 +107,8 @@ impl Source {
     }
 }
 
-async fn get(client: &Client, url: &Url) -> Result<Bytes, String> {
-    client.get(url).await.map_err(|error| format!("{url}: {error}"))
+async fn get(client: &Client, url: &Url, bearer: Option<&Secret>) -> Result<Bytes, String> {
+    client.get(url, bearer).await.map_err(|error| format!("{url}: {error}"))
 }
 
 /// What OpenID Connect Discovery and RFC 8414 say of an issuer; the rest of it does not matter here.
@@ -86,11 +119,11 @@ struct Metadata {
 }
 
 /// Asks OpenID Connect Discovery 1.0 section 4 first; if there is no such document, RFC 8414 section 3.
-async fn discover(client: &Client, issuer: &str, url: &IssuerUrl) -> Result<IssuerUrl, String> {
+async fn discover(client: &Client, issuer: &str, url: &IssuerUrl, bearer: Option<&Secret>) -> Result<IssuerUrl, String> {
     let (openid, oauth) = metadata_urls(url.as_url());
-    let document = match client.get(&openid).await {
+    let document = match client.get(&openid, bearer).await {
         Err(FetchError::Status(status)) if status < 500 => {
-            client.get(&oauth).await.map_err(|error| format!("{openid}: {status}; {oauth}: {error}"))?
+            client.get(&oauth, bearer).await.map_err(|error| format!("{openid}: {status}; {oauth}: {error}"))?
         }
         answer => answer.map_err(|error| format!("{openid}: {error}"))?,
     };

@@ -29,11 +29,11 @@ impl World {
     }
 
     fn set(&self) -> Arc<KeySet> {
-        self.sets.source(Source::Url { url: self.provider.url("/keys").parse().unwrap(), ca_file: None }).unwrap()
+        self.sets.source(Source::Url { url: self.provider.url("/keys").parse().unwrap(), access: Access::default() }).unwrap()
     }
 
     fn discovered(&self, issuer: &str) -> Arc<KeySet> {
-        self.sets.source(Source::Issuer { issuer: issuer.to_owned(), url: issuer.parse().unwrap(), ca_file: None }).unwrap()
+        self.sets.source(Source::Issuer { issuer: issuer.to_owned(), url: issuer.parse().unwrap(), access: Access::default() }).unwrap()
     }
 
     fn at(&self, seconds: u64) -> Instant {
@@ -67,16 +67,22 @@ async fn ten_thousand_unknown_names_cost_one_fetch_in_each_cooldown_and_valid_us
     let world = World::with(published(&[Signer::ed25519().named("a")])).await;
     let set = world.set();
     set.keyring(world.start).await.unwrap();
+    // The first fetch brought a key, so one more is granted; it brings none, and then the cool-down holds.
     for name in 0..5000 {
-        let keyring = set.renewed(world.at(29)).await.unwrap();
+        let keyring = set.renewed(world.at(1)).await.unwrap();
         assert!(!knows(&keyring, &name.to_string()) && knows(&keyring, "a"));
     }
-    assert_eq!(world.provider.hits(), 1, "the first fetch was less than a cool-down ago");
-    for round in [30, 60] {
+    assert_eq!(world.provider.hits(), 2);
+    for name in 0..5000 {
+        let keyring = set.renewed(world.at(30)).await.unwrap();
+        assert!(!knows(&keyring, &name.to_string()) && knows(&keyring, "a"));
+    }
+    assert_eq!(world.provider.hits(), 2, "the last fetch was less than a cool-down ago");
+    for round in [31, 61] {
         let all = futures_util::future::join_all((0..5000).map(|_| set.renewed(world.at(round)))).await;
         assert!(all.into_iter().all(|keyring| keyring.is_ok()));
     }
-    assert_eq!(world.provider.hits(), 3);
+    assert_eq!(world.provider.hits(), 4);
 }
 
 #[tokio::test]
@@ -102,11 +108,47 @@ async fn a_rotation_is_picked_up_by_an_unknown_name() {
     let world = World::with(published(&[Signer::ed25519().named("old")])).await;
     let set = world.set();
     set.keyring(world.start).await.unwrap();
+    // Nothing is new yet: whoever asks now starts a cool-down.
+    assert!(!knows(&set.renewed(world.at(1)).await.unwrap(), "new"));
     world.provider.answer(published(&[Signer::ed25519().named("new")]));
-    assert!(!knows(&set.renewed(world.at(29)).await.unwrap(), "new"));
-    let keyring = set.renewed(world.at(30)).await.unwrap();
+    assert!(!knows(&set.renewed(world.at(30)).await.unwrap(), "new"));
+    let keyring = set.renewed(world.at(31)).await.unwrap();
     assert!(knows(&keyring, "new") && !knows(&keyring, "old"));
-    assert!(knows(&set.keyring(world.at(31)).await.unwrap(), "new"));
+    assert!(knows(&set.keyring(world.at(32)).await.unwrap(), "new"));
+}
+
+#[tokio::test]
+async fn an_issuer_that_rotates_all_the_time_is_followed_as_long_as_each_fetch_brings_a_key() {
+    let world = World::with(published(&[Signer::ed25519().named("0")])).await;
+    let set = world.set();
+    set.keyring(world.start).await.unwrap();
+    for second in 1..20 {
+        world.provider.answer(published(&[Signer::ed25519().named(&second.to_string())]));
+        assert!(knows(&set.renewed(world.at(second)).await.unwrap(), &second.to_string()), "{second}");
+    }
+    assert_eq!(world.provider.hits(), 20);
+    // The same keys in another order, or under another wrapping, are no news.
+    set.renewed(world.at(20)).await.unwrap();
+    world.provider.answer(Answer::Body(json!({"keys": [], "more": 1}).to_string()));
+    set.renewed(world.at(50)).await.unwrap();
+    set.renewed(world.at(51)).await.unwrap();
+    assert_eq!(world.provider.hits(), 22);
+}
+
+#[tokio::test]
+async fn one_key_under_another_name_is_news_and_the_same_set_rewritten_is_not() {
+    let (one, two) = (Signer::ed25519(), Signer::rsa());
+    let world = World::with(published(&[one.named("a"), two.named("b")])).await;
+    let set = world.set();
+    set.keyring(world.start).await.unwrap();
+    world.provider.answer(published(&[two.named("b"), one.named("a")]));
+    set.renewed(world.at(1)).await.unwrap();
+    world.provider.answer(published(&[two.named("c")]));
+    assert!(!knows(&set.renewed(world.at(2)).await.unwrap(), "c"), "the set that was only sorted anew brought no news");
+    let keyring = set.renewed(world.at(31)).await.unwrap();
+    assert_eq!(keyring.candidates(Some("c"), Algorithm::RS256).count(), 1);
+    set.renewed(world.at(32)).await.unwrap();
+    assert_eq!(world.provider.hits(), 4);
 }
 
 #[tokio::test]
@@ -191,7 +233,7 @@ fn nobody_waits_for_a_runtime_that_is_gone() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (gone, here) = (runtime(), runtime());
     let sets = KeySets::new(gone.handle().clone());
-    let set = sets.source(Source::Url { url: "http://127.0.0.1:1/".parse().unwrap(), ca_file: None }).unwrap();
+    let set = sets.source(Source::Url { url: "http://127.0.0.1:1/".parse().unwrap(), access: Access::default() }).unwrap();
     drop(gone);
     let error = here.block_on(set.keyring(Instant::now())).unwrap_err();
     assert!(error.to_string().contains("cut off"), "{error}");

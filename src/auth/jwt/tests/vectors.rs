@@ -5,8 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::super::claims::ClaimRules;
 use super::super::header::HeaderRules;
 use super::super::keys::Keys;
+use super::super::verifier::Rules;
 use super::*;
 use crate::store::jwks::PublicKey;
 use crate::types::Secret;
@@ -53,7 +55,17 @@ fn verifier(keys: Keys) -> Verifier {
     };
     let algorithms = names.iter().map(|name| name.parse().unwrap()).collect();
     let header = HeaderRules { algorithms, types: ["", "jwt"].map(str::to_owned).to_vec() };
-    Verifier { header, keys, ..shared() }
+    let claims = shared().issuers.remove(0).claims;
+    Verifier { issuers: vec![Rules { header, keys, claims: ClaimRules { issuer: None, ..claims } }], ..shared() }
+}
+
+/// Whether the token is one of this scheme's form, with a header that is accepted and a good signature.
+async fn accepts(verifier: &Verifier, token: &str) -> bool {
+    match verifier.recall(token, &Facts::new(10), 0) {
+        Ok(Recall::New(fresh)) => verifier.signed_payload(token, fresh).await.is_ok(),
+        Ok(Recall::NotMine) | Err(_) => false,
+        Ok(Recall::Known(_)) => panic!("nothing is remembered"),
+    }
 }
 
 /// Valid to Wycheproof and refused here, and why.
@@ -92,7 +104,7 @@ async fn tokens_of_wycheproof_are_accepted_and_refused_as_it_says() {
             // The other serialisation of JWS, as a JSON object, is text like any other to a bearer token.
             let token = test.jws.as_str().map_or_else(|| test.jws.to_string(), str::to_owned);
             let good = match &verifier {
-                Some(verifier) => verifier.signed_payload(&token).await.is_ok(),
+                Some(verifier) => accepts(verifier, &token).await,
                 None => false,
             };
             accepted += usize::from(good);
@@ -115,7 +127,7 @@ async fn a_payload_that_is_not_encoded_is_refused_whatever_it_says() {
     let scheme = verifier(Keys::secret(&Secret::new(secret.clone())));
     let accepted = |token: String| {
         let scheme = &scheme;
-        async move { scheme.signed_payload(&token).await.is_ok() }
+        async move { accepts(scheme, &token).await }
     };
     // RFC 7797 section 4.1: the control, with an encoded payload.
     let plain = "eyJhbGciOiJIUzI1NiJ9.JC4wMg.5mvfOroL-g7HyqJoozehmsaqmvTYGEq5jTI1gVvoEoQ";
