@@ -43,7 +43,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION};
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
@@ -192,7 +192,9 @@ impl HttpSignature {
     pub fn credentials(&self) -> CredentialNames {
         let more: &[HeaderName] = match self.rules.dialect {
             Dialect::Draft => &[request::SIGNATURE],
-            Dialect::Kong | Dialect::Apisix => &[],
+            // Taken off every request as it is; but whoever shows it where there is no TLS has shown it to everybody.
+            Dialect::Kong => &[PROXY_AUTHORIZATION],
+            Dialect::Apisix => &[],
             Dialect::ApisixV1 => &[legacy::ACCESS_KEY, legacy::SIGNATURE, legacy::ALGORITHM, legacy::SIGNED_HEADERS, legacy::DIGEST],
         };
         CredentialNames { headers: std::iter::once(&AUTHORIZATION).chain(more).cloned().collect(), cookies: Vec::new() }
