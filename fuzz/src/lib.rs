@@ -6,6 +6,7 @@ pub mod h2;
 pub mod http_signature;
 pub mod inbound;
 pub mod jwt;
+pub mod message_signature;
 pub mod names;
 mod parts;
 pub mod pattern;

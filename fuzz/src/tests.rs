@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{fost, h2, http_signature, inbound, jwt, names, pattern, webhook};
+use crate::{fost, h2, http_signature, inbound, jwt, message_signature, names, pattern, webhook};
 
 /// Inputs made of each seed; the variable `FUZZ_CHANGES` asks for another number.
 const CHANGES: u64 = 300;
@@ -86,6 +86,11 @@ fn fost_holds_for_its_seeds() {
 #[test]
 fn jwt_holds_for_its_seeds() {
     replay("jwt", jwt::run);
+}
+
+#[test]
+fn message_signature_holds_for_its_seeds() {
+    replay("message_signature", message_signature::run);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::support::fost::{self, Fost};
 use crate::support::gateway::Gateway;
 use crate::support::gateways::Signer;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
+use crate::support::message_signature::{self, Signature};
 use crate::support::s3::S3;
 use crate::support::senders::{self, Sender};
 use crate::support::setup::{HOST, Setup};
@@ -15,7 +16,7 @@ use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
 use crate::support::{now, query_hmac};
 
 /// All kinds that the binary knows; a test makes sure of that.
-const KINDS: [&str; 8] = ["fost", "query-hmac", "s3-v2", "http-signature", "webhook", "jwt", "token", "basic"];
+const KINDS: [&str; 9] = ["fost", "query-hmac", "s3-v2", "http-message-signature", "http-signature", "webhook", "jwt", "token", "basic"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wrong {
@@ -62,7 +63,7 @@ impl Table {
         provider.mood(mood);
         let mut setup = Setup::new(&upstream.url())
             .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
-            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.http-message-signature.http-message-signature]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
             .rest("[auth.http-signature.http-signature]\n[auth.webhook.webhook]\npreset = \"stripe\"\nsecret_file = \"hook\"\npaths = [\"/webhook/x\"]")
             .file("hook", senders::SECRET)
             .rest(&format!("[auth.jwt.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer()));
@@ -120,6 +121,7 @@ impl Table {
             ("s3-v2", Wrong::Forged) => s3.key(fost::KEY, "guess").sign("GET", &target, None),
             ("s3-v2", Wrong::Expired) => s3.skewed(-1000).sign("GET", &target, None),
             ("s3-v2", Wrong::Elsewhere) => s3.sign("GET", "/s3-v2/y", None),
+            ("http-message-signature", _) => message_signed(secret.trim(), &target, wrong),
             ("http-signature", Wrong::Nothing | Wrong::SourceDown) => draft.sign("GET", &target, b""),
             ("http-signature", Wrong::Malformed) => vec![("Authorization".to_owned(), "Signature nothing".to_owned())],
             ("http-signature", Wrong::Forged) => draft.key(fost::KEY, "guess").sign("GET", &target, b""),
@@ -161,6 +163,20 @@ impl Table {
             }
         }
         done
+    }
+}
+
+/// The headers of one cell of the row `http-message-signature`.
+fn message_signed(secret: &str, target: &str, wrong: Wrong) -> Vec<(String, String)> {
+    let (key, guess) = (message_signature::Key::secret(secret), message_signature::Key::secret("guess"));
+    let good = Signature::new(fost::KEY, &key);
+    match wrong {
+        Wrong::Nothing | Wrong::SourceDown => good.sign("GET", target, 0),
+        Wrong::Absent => Vec::new(),
+        Wrong::Malformed => vec![("Signature-Input".to_owned(), "sig1=(".to_owned())],
+        Wrong::Forged => Signature::new(fost::KEY, &guess).sign("GET", target, 0),
+        Wrong::Expired => good.skewed(-1000).sign("GET", target, 0),
+        Wrong::Elsewhere => good.sign("GET", "/http-message-signature/y", 0),
     }
 }
 

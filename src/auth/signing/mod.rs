@@ -3,6 +3,8 @@
 
 mod hmacs;
 mod holder;
+mod private;
+mod public;
 mod settings;
 mod spelling;
 
@@ -24,6 +26,8 @@ use crate::types::Report;
 pub use self::hmacs::Algorithm;
 pub(super) use self::hmacs::{Hmacs, Seed, tag_of_any_length};
 pub(super) use self::holder::Holder;
+pub(super) use self::private::PrivateKey;
+pub(super) use self::public::{PublicAlgorithm, VerifyingKey};
 pub use self::settings::KeySettings;
 pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
 
@@ -33,6 +37,9 @@ pub enum SignError {
     /// Nothing to sign with.
     #[error("the secret is empty")]
     Secret,
+    /// A private key that cannot be used.
+    #[error("{0}")]
+    Key(&'static str),
     /// Not between the years 0 and 9999.
     #[error("the time cannot be written as a timestamp")]
     Time,

@@ -3,6 +3,7 @@
 mod curl;
 mod fost;
 mod http_signature;
+mod message_signature;
 mod query_hmac;
 mod s3_v2;
 mod webhook;
@@ -43,7 +44,8 @@ pub struct Args {
     /// The delivery's id, for webhooks that have one; made up by default
     #[arg(long, requires = "preset")]
     id: Option<String>,
-    /// The file that holds the key's secret; one line break at its end is not part of it
+    /// The file that holds the key's secret; one line break at its end is not part of it. For http-message-signature also a
+    /// private key: PKCS#8, PEM
     #[arg(long, value_name = "FILE")]
     secret_file: PathBuf,
     /// The request's method
@@ -70,6 +72,8 @@ pub struct Args {
     /// Print a curl command to paste
     #[arg(long)]
     curl: bool,
+    #[command(flatten)]
+    message: message_signature::Options,
 }
 
 /// Ways to sign.
@@ -82,6 +86,8 @@ enum Scheme {
     /// As clients of Amazon S3 did: signature version 2
     #[value(name = "s3-v2")]
     S3V2,
+    /// As RFC 9421 says, covering method, host, path, query, body and the headers that are given
+    HttpMessageSignature,
     /// As the drafts before RFC 9421 say, and clients of Kong and APISIX do
     HttpSignature,
     /// As a service signs what it delivers; needs --preset, and no --key
@@ -130,6 +136,7 @@ impl Scheme {
         match self {
             Self::Fost => false,
             Self::S3V2 => s3_v2::is_own(name),
+            Self::HttpMessageSignature => message_signature::is_own(name),
             Self::HttpSignature => http_signature::is_own(name),
             Self::QueryHmac | Self::Webhook => false,
         }
@@ -139,6 +146,7 @@ impl Scheme {
         match self {
             Self::Fost => fost::request(wanted),
             Self::S3V2 => s3_v2::request(wanted),
+            Self::HttpMessageSignature => message_signature::request(wanted),
             Self::HttpSignature => http_signature::request(wanted),
             Self::QueryHmac => query_hmac::request(wanted),
             Self::Webhook => webhook::request(wanted),
@@ -150,6 +158,7 @@ impl Scheme {
         match self {
             Self::Fost => fost::url(wanted),
             Self::S3V2 => s3_v2::url(wanted),
+            Self::HttpMessageSignature => message_signature::url(),
             Self::HttpSignature => http_signature::url(),
             Self::QueryHmac => query_hmac::url(),
             Self::Webhook => webhook::url(),
@@ -160,7 +169,7 @@ impl Scheme {
     fn signs_absent_type(self) -> bool {
         match self {
             Self::S3V2 => true,
-            Self::Fost | Self::QueryHmac | Self::HttpSignature | Self::Webhook => false,
+            Self::Fost | Self::QueryHmac | Self::HttpMessageSignature | Self::HttpSignature | Self::Webhook => false,
         }
     }
 }
@@ -190,6 +199,7 @@ fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<S
     let uri: Uri = args.target.parse().context("URL is not a URL; percent-encode what is not ASCII")?;
     ensure!(args.preset.is_none() || args.scheme == Scheme::Webhook, "--preset: for --scheme webhook only");
     ensure!(args.user.is_none() || args.scheme == Scheme::Fost, "--as: only a request of the scheme fost names a user");
+    ensure!(args.message.is_unused() || args.scheme == Scheme::HttpMessageSignature, "--tag, --nonce and --alg: of http-message-signature alone");
     if args.as_url {
         ensure!(method == Method::GET || method == Method::HEAD, "a signed URL is for GET and HEAD only");
         let url = args.scheme.url(&Wanted { args, secret, method: &method, uri: &uri, headers: &[], body: &[], since })?;

@@ -7,6 +7,7 @@ pub mod fost;
 pub mod gateway;
 pub mod gateways;
 pub mod idp;
+pub mod message_signature;
 pub mod pki;
 pub mod query_hmac;
 pub mod redis;
@@ -52,6 +53,12 @@ pub fn base64(bytes: impl AsRef<[u8]>) -> String {
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of standard Base64.
+pub fn from_base64(text: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 /// The bytes of URL-safe Base64 without padding.
