@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use clap::Subcommand;
 use doorward::store::jwks::PublicKey;
+use doorward::store::revocations::Revocation;
 use doorward::store::sql::Db;
 use doorward::types::{Secret, unix_now};
 use serde_json::json;
@@ -81,7 +82,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Add(args) => open_store::answer(&args.config, |db| async move { add::add(&db, args, unix_now()).await }),
         Command::List(args) => open_store::answer(&args.config, |db| async move { list::list(&db, args.json, unix_now()).await }),
-        Command::Revoke(args) => open_store::answer(&args.config, |db| async move { revoke(&db, &args.name).await }),
+        Command::Revoke(args) => {
+            open_store::answer_and_tell(&args.config, Revocation::Key(&args.name), |db| async move { revoke(&db, &args.name).await })
+        }
         Command::Disable(args) => open_store::answer(&args.config, |db| async move { set_disabled(&db, &args.name, true).await }),
         Command::Enable(args) => open_store::answer(&args.config, |db| async move { set_disabled(&db, &args.name, false).await }),
         Command::Rotate(args) => open_store::answer(&args.config, |db| async move { rotate::rotate(&db, args).await }),

@@ -36,6 +36,7 @@ pub use foreign::{DjKey, DjUser};
 pub use keys::{KeyListing, Rotation};
 pub use open::{CONNECTIONS, OpenError};
 pub use place::Place;
+pub(super) use place::Target;
 pub use tokens::{NewToken, TokenListing, TokenRow};
 pub use users::{NewUser, UserListing};
 
