@@ -40,6 +40,7 @@ mod jwks;
 mod jwt;
 mod jwt_flask;
 mod jwt_issuers;
+mod keys;
 mod kubernetes;
 mod limits;
 mod matrix;

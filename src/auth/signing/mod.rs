@@ -28,8 +28,21 @@ pub(super) use self::hmacs::{Hmacs, Seed, tag_of_any_length};
 pub(super) use self::holder::Holder;
 pub(super) use self::private::PrivateKey;
 pub(super) use self::public::{PublicAlgorithm, VerifyingKey};
-pub use self::settings::KeySettings;
+pub use self::settings::{KeySettings, valid_scope};
 pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
+
+/// All that keys may sign with, by the names of RFC 9421 where it has one. A scheme knows some of them.
+pub const ALGORITHMS: [&str; 9] = [
+    "hmac-sha1",
+    "hmac-sha256",
+    "hmac-sha384",
+    "hmac-sha512",
+    "rsa-pss-sha512",
+    "rsa-v1_5-sha256",
+    "ecdsa-p256-sha256",
+    "ecdsa-p384-sha384",
+    "ed25519",
+];
 
 /// What may not be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
