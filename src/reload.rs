@@ -45,6 +45,7 @@ impl Built {
 pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Built> {
     config.listen.check(report);
     config.limits.check(report);
+    let _ = config.admin.read(config.listen.admin.is_some(), report);
     config.log.check(report);
     let certificates = Certificates::prepare(&config.tls, report);
     let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));

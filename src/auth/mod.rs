@@ -3,8 +3,10 @@
 //! A scheme answers `Ok(None)` (not mine), `Ok(Some(identity))`, or an error that ends the request. It never answers
 //! "could not decide, ask the next". Nothing here knows of status codes: see `proxy/reject.rs`.
 
+mod ask;
 mod basic;
 mod bearer;
+mod challenge;
 pub mod fost;
 mod jwt;
 mod policy;
@@ -19,15 +21,17 @@ mod uploads;
 
 use std::sync::Arc;
 
-use http::HeaderValue;
 use serde::Deserialize;
 
 use crate::inbound::{Conn, Inbound};
 use crate::store::Stores;
+use crate::store::revocations::Revocations;
 use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
+pub use ask::{Witness, authenticate, challenges};
+pub use challenge::Challenge;
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use refusal::{AuthError, ErrorForm, OwnChallenge, Refusal};
 pub use signing::SignError;
@@ -42,10 +46,6 @@ pub struct Identity {
     /// Query parameters that carried the credential and that the application does not see.
     pub query_credentials: &'static [&'static str],
 }
-
-/// One way to prove who one is: a value for `WWW-Authenticate`.
-#[derive(Debug, Clone)]
-pub struct Challenge(pub HeaderValue);
 
 /// Headers and cookies that carry credentials of a scheme: removed from every request before it is forwarded.
 #[derive(Debug, Default)]
@@ -139,6 +139,7 @@ pub struct Scheme {
     /// Its kind, such as `jwt`: a metric label.
     pub kind_name: &'static str,
     kind: Kind,
+    revocations: Arc<Revocations>,
 }
 
 impl Scheme {
@@ -150,76 +151,16 @@ impl Scheme {
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
-        Some(Self { name: name.into(), kind_name, kind })
+        Some(Self { name: name.into(), kind_name, kind, revocations: Arc::clone(&stores.revocations) })
     }
-}
 
-/// What one scheme said, for the metric `doorward_auth_total{scheme,outcome,reason}`.
-pub trait Witness {
-    /// `scheme` is `None` when no scheme claimed the request.
-    fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>);
-}
-
-/// Establishes who is asking. `Ok(None)` on a public route alone.
-pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, witness: &mut impl Witness) -> Result<Option<Identity>, AuthError> {
-    let schemes = match access {
-        Access::Public => return Ok(None),
-        Access::Accept(schemes) => schemes,
-    };
-    for scheme in schemes {
-        match scheme.attempt(conn, inbound).await {
-            Ok(None) => {}
-            Ok(Some(identity)) => {
-                witness.attempted(Some(scheme), &Ok(()));
-                return Ok(Some(identity));
-            }
-            Err(error) => {
-                witness.attempted(Some(scheme), &Err(&error));
-                return Err(error);
-            }
+    /// Whom the request comes from by this scheme, unless that credential was revoked: asked last, of every answer, so that
+    /// a revocation ends also what is remembered or was being looked up.
+    async fn identify(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
+        let Some(identity) = self.attempt(conn, inbound).await? else { return Ok(None) };
+        if self.revocations.permits(&identity.subject)? {
+            return Ok(Some(identity));
         }
-    }
-    let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
-    let error = match schemes.first().and_then(|first| first.own_words(inbound, &refusal)) {
-        Some(form) => AuthError::RefusedAs(refusal, form),
-        None => AuthError::Refused(refusal),
-    };
-    witness.attempted(None, &Err(&error));
-    Err(error)
-}
-
-/// What to tell a client that was refused: one challenge for each word that `Authorization` may start with. Where two schemes
-/// share a word, the first of the route speaks for both: clients read two challenges of one name as a contradiction.
-#[must_use]
-pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
-    match access {
-        Access::Public => Vec::new(),
-        Access::Accept(schemes) => one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
-    }
-}
-
-fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challenge> {
-    fn word(challenge: &Challenge) -> &[u8] {
-        challenge.0.as_bytes().split(|b| *b == b' ').next().unwrap_or_default()
-    }
-    let mut all: Vec<Challenge> = Vec::new();
-    for challenge in challenges {
-        if !all.iter().any(|other| word(other).eq_ignore_ascii_case(word(&challenge))) {
-            all.push(challenge);
-        }
-    }
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_way_to_authenticate_is_offered_once() {
-        let texts = ["FOST realm=\"a\"", "Bearer realm=\"a\"", "bearer realm=\"a\", error=\"x\"", "Basic realm=\"a\"", "Bearers"];
-        let offered = one_of_each_word(texts.iter().map(|text| Challenge(HeaderValue::from_static(text))));
-        let offered: Vec<_> = offered.iter().map(|challenge| challenge.0.as_bytes()).collect();
-        assert_eq!(offered, [&b"FOST realm=\"a\""[..], b"Bearer realm=\"a\"", b"Basic realm=\"a\"", b"Bearers"]);
+        Err(Refusal::Wrong("the credential was revoked").into())
     }
 }

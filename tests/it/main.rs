@@ -22,6 +22,8 @@ mod config_check;
 mod dpop;
 mod drain;
 mod errors;
+mod fleet;
+mod fleet_store;
 mod fost;
 mod framing;
 mod header_forgery;

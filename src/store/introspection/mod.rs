@@ -21,9 +21,11 @@ use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
 use super::cache::{Known, Limits};
-use super::facts::{Facts, Subject};
+use super::facts::{Facts, Origin, Subject};
 use super::health::{Health, SourceStatus};
 use super::mapping::Mapping;
+use super::revocations::Revocations;
+use super::sealed::SealedFacts;
 use super::sources::Mark;
 use super::{CacheSettings, LOADS, Metrics, Unavailable};
 use crate::idp::{Client, Form, IssuerUrl, Reply};
@@ -89,12 +91,23 @@ impl Introspection {
         Self { scope: super::fact_scope(NAME, mark), asker: Arc::new(asker), known }
     }
 
+    /// In a fleet of replicas: users of whom something was revoked are asked for anew, and what replicas with the same
+    /// source learn is shared, if they share facts.
+    #[must_use]
+    pub fn in_fleet(self, revocations: &Arc<Revocations>, facts: Option<&SealedFacts>) -> Self {
+        let known = self.known.ended_by(revocations).shared_through(facts, &self.scope);
+        Self { known, ..self }
+    }
+
     /// What the server says of `token`; `None` if it does not know it, or no longer. The caller judges the claims.
     pub async fn find(&self, token: &str) -> Result<Option<Arc<Subject>>, Unavailable> {
         let key = Facts::key(&self.scope, token.as_bytes());
         let load = || {
             let (asker, token) = (Arc::clone(&self.asker), Zeroizing::new(token.to_owned()));
-            async move { asker.noted(&token).await }
+            async move {
+                let found = asker.noted(&token).await?;
+                Ok(found.map(|subject| Subject { origin: Origin::of_known_token(&token, &subject.claims), ..subject }))
+            }
         };
         self.known.get(key, Instant::now(), load).await
     }
