@@ -26,6 +26,8 @@ pub struct Stamp {
     credentials: CredentialNames,
     /// What the application is told of the caller, under whatever names.
     asserted: Vec<HeaderName>,
+    /// Written by the stamp, and read from clients by a scheme: what a client sent never reaches the application.
+    shared: Vec<HeaderName>,
 }
 
 impl Stamp {
@@ -36,8 +38,8 @@ impl Stamp {
         credentials.headers.push(header::AUTHORIZATION);
         credentials.headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         credentials.headers.dedup();
-        let asserted = identity.reserved();
-        Self { identity, credentials, asserted }
+        let (asserted, shared) = (identity.reserved(), identity.shared_names());
+        Self { identity, credentials, asserted, shared }
     }
 
     /// The public keys of the assertions.
@@ -57,6 +59,9 @@ impl Stamp {
     pub fn apply(&self, inbound: &mut Inbound, conn: &Conn, permit: &Permit, forward_credentials: bool, request_id: &str) -> Result<(), Rejection> {
         if !forward_credentials {
             self.forget_credentials(inbound, permit);
+        }
+        for name in &self.shared {
+            inbound.headers_mut().remove(name);
         }
         describe(inbound, conn, request_id);
         if let Some(identity) = permit.identity() {

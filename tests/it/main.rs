@@ -28,6 +28,7 @@ mod hop_by_hop;
 mod hosts;
 mod http_message_signature;
 mod identity;
+mod identity_message;
 mod jwks;
 mod jwt;
 mod limits;
