@@ -24,6 +24,8 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub struct Stamp {
     identity: IdentityStamp,
     credentials: CredentialNames,
+    /// Query parameters that may carry a credential of a scheme.
+    parameters: Vec<&'static str>,
     /// What the application is told of the caller, under whatever names.
     asserted: Vec<HeaderName>,
     /// Written by the stamp, and read from clients by a scheme: what a client sent never reaches the application.
@@ -39,7 +41,16 @@ impl Stamp {
         credentials.headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         credentials.headers.dedup();
         let (asserted, shared) = (identity.reserved(), identity.shared_names());
-        Self { identity, credentials, asserted, shared }
+        Self { identity, credentials, parameters: Vec::new(), asserted, shared }
+    }
+
+    /// Also takes these query parameters off every request.
+    #[must_use]
+    pub fn without_parameters(mut self, parameters: impl IntoIterator<Item = &'static str>) -> Self {
+        self.parameters.extend(parameters);
+        self.parameters.sort_unstable();
+        self.parameters.dedup();
+        self
     }
 
     /// The public keys of the assertions.
@@ -84,6 +95,9 @@ impl Stamp {
         }
         for name in &self.credentials.cookies {
             inbound.forget_cookie(name);
+        }
+        if !self.parameters.is_empty() {
+            inbound.forget_parameters(&self.parameters);
         }
         if let Some(identity) = permit.identity()
             && !identity.query_credentials.is_empty()

@@ -9,6 +9,7 @@ mod accept;
 mod admin;
 mod conn;
 mod control;
+mod desk;
 pub mod devcerts;
 mod flight;
 mod listen;
@@ -35,6 +36,7 @@ use crate::proxy::Proxy;
 use crate::telemetry::{Kind, Sample, Telemetry};
 use crate::types::{ByteSize, HostPattern, HumanDuration, Report, some};
 
+pub use desk::{AdminSettings, Desk};
 pub use listen::Listeners;
 pub use place::Place;
 

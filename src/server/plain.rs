@@ -1,4 +1,4 @@
-//! Small answers over plain HTTP/1.1, for the listeners beside the gate: they read no body and contact nobody.
+//! Small answers over plain HTTP/1.1, for the listeners beside the gate.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -40,11 +40,14 @@ impl Bounds {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(accepted: Accepted, bounds: Bounds, answer: impl Fn(&Request<Incoming>) -> Answer) {
+pub(super) async fn serve<F>(accepted: Accepted, bounds: Bounds, answer: impl Fn(Request<Incoming>) -> F)
+where
+    F: Future<Output = Answer>,
+{
     let Ok(socket) = Paced::new(accepted.socket, bounds.body_timeout, std::sync::Arc::default()) else { return };
     let service = service_fn(|request| {
-        let answered = answer(&request);
-        async move { Ok::<_, Infallible>(answered) }
+        let answered = answer(request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -6,6 +6,7 @@ use crate::support::client::{BOTH, Call, Proto};
 use crate::support::fost::{self, Fost};
 use crate::support::gateway::Gateway;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
+use crate::support::kubernetes::{self, Cluster};
 use crate::support::message_signature::{self, Signature};
 use crate::support::s3::S3;
 use crate::support::setup::{HOST, Setup};
@@ -14,7 +15,7 @@ use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
 use crate::support::{now, query_hmac};
 
 /// All kinds that the binary knows; a test makes sure of that.
-const KINDS: [&str; 7] = ["fost", "query-hmac", "s3-v2", "http-message-signature", "jwt", "token", "basic"];
+const KINDS: [&str; 8] = ["fost", "query-hmac", "s3-v2", "http-message-signature", "jwt", "token", "kubernetes-token-review", "basic"];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wrong {
@@ -48,6 +49,7 @@ struct Table {
     gate: Gateway,
     upstream: Upstream,
     provider: Provider,
+    cluster: Cluster,
     key: Key,
     token: String,
     expired: String,
@@ -58,8 +60,16 @@ impl Table {
         let (upstream, key) = (Upstream::echo(), Key::generate("k", "ES256"));
         let provider = Provider::start(&[&key]);
         // Before the gateway starts, as it may ask for the keys at once.
+        let cluster = Cluster::start("own");
+        cluster.mood(if mood == Mood::Well { kubernetes::Mood::Well } else { kubernetes::Mood::Down });
         provider.mood(mood);
         let mut setup = Setup::new(&upstream.url())
+            .file("sa/ca.crt", &cluster.ca.pem())
+            .file("sa/token", "own")
+            .rest(&format!(
+                "[auth.kubernetes-token-review.kubernetes-token-review]\nurl = \"{}\"\nca_file = \"sa/ca.crt\"\nbearer_token_file = \"sa/token\"\naudience = \"{AUDIENCE}\"",
+                cluster.url()
+            ))
             .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
             .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.http-message-signature.http-message-signature]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
             .rest(&format!("[auth.jwt.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer()));
@@ -82,7 +92,7 @@ impl Table {
             }
         })
         .await;
-        Self { gate: setup.start().await, upstream, provider, key, token, expired }
+        Self { gate: setup.start().await, upstream, provider, cluster, key, token, expired }
     }
 
     /// The request of one cell; `None` where a scheme has no such thing.
@@ -123,6 +133,11 @@ impl Table {
             ("token", Wrong::Malformed) => bearer("two words"),
             ("token", Wrong::Forged) => bearer(&self.token.chars().rev().collect::<String>()),
             ("token", Wrong::Expired) => bearer(&self.expired),
+            ("kubernetes-token-review", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.cluster.issue("shop:web", AUDIENCE, now() + 60)),
+            ("kubernetes-token-review", Wrong::Malformed) => bearer("a.b.c.d.e"),
+            ("kubernetes-token-review", Wrong::Forged) => bearer(&self.cluster.token("shop:mallory", AUDIENCE, now() + 60)),
+            ("kubernetes-token-review", Wrong::Expired) => bearer(&self.cluster.issue("shop:web", AUDIENCE, now() - 60)),
+            ("kubernetes-token-review", Wrong::Elsewhere) => bearer(&self.cluster.issue("shop:web", "billing", now() + 60)),
             ("basic", Wrong::Nothing | Wrong::SourceDown) => basic("bob", PASSWORD),
             ("basic", Wrong::Malformed) => vec![("Authorization".to_owned(), "Basic !!!".to_owned())],
             ("basic", Wrong::Forged) => basic("bob", "guess"),

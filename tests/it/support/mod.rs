@@ -3,9 +3,13 @@
 
 pub mod client;
 pub mod databases;
+pub mod django;
+pub mod dpop;
 pub mod fost;
 pub mod gateway;
 pub mod idp;
+pub mod introspection;
+pub mod kubernetes;
 pub mod message_signature;
 pub mod pki;
 pub mod query_hmac;
