@@ -45,6 +45,7 @@ impl Built {
 pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Built> {
     config.listen.check(report);
     config.limits.check(report);
+    let _ = config.admin.read(config.listen.admin.is_some(), report);
     config.log.check(report);
     let certificates = Certificates::prepare(&config.tls, report);
     let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));
@@ -76,7 +77,8 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
         payload: PayloadLimits { max_bytes: if max_body == 0 { u64::MAX } else { max_body }, timeout: config.limits.body_timeout.0 },
         trusted_proxies: config.listen.trusted_proxies,
     };
-    let stamp = Stamp::new(identity, credentials);
+    let parameters = schemes.values().flatten().flat_map(|scheme| scheme.parameters());
+    let stamp = Stamp::new(identity, credentials).without_parameters(parameters.copied());
     let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
     Some(Built { proxy, certificates })
 }

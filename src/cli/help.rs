@@ -138,8 +138,8 @@ Examples:
       --key 483a570a --secret-file api.key GET https://localhost:8443/hello/)\"
 
 A signature holds for max_skew of its scheme: 15 seconds for fost, 5 minutes
-for query-hmac, 15 minutes for s3-v2, unless configured otherwise. Sign when
-you send.
+for query-hmac, 15 minutes for s3-v2 and aws-v4, unless configured otherwise.
+Sign when you send.
 
 Exit codes:
   0  signed

@@ -6,6 +6,7 @@ use anyhow::{bail, ensure};
 use clap::Subcommand;
 use doorward::auth::valid_user_name;
 use doorward::store::keys::{ApiKey, Keys};
+use doorward::store::revocations::Revocation;
 use doorward::store::sql::{Db, KeyListing, Rotation};
 use doorward::types::{PathPattern, Secret};
 use serde_json::json;
@@ -31,7 +32,7 @@ enum Command {
     List(List),
     /// Refuse a key from now on
     ///
-    /// A Doorward that serves follows within cache.max_age. The name of a revoked key is not given again.
+    /// A Doorward that serves follows within cache.max_age; at once if cache.shared is set. The name of a revoked key is not given again.
     Revoke(Revoke),
     /// Change a key's secret in two steps, so that no request is refused meanwhile
     ///
@@ -97,7 +98,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Add(args) => open_store::answer(&args.config, |db| async move { add(&db, args).await }),
         Command::List(args) => open_store::answer(&args.config, |db| async move { list(&db, args.json).await }),
-        Command::Revoke(args) => open_store::answer(&args.config, |db| async move { revoke(&db, &args.name).await }),
+        Command::Revoke(args) => {
+            open_store::answer_and_tell(&args.config, Revocation::Key(&args.name), |db| async move { revoke(&db, &args.name).await })
+        }
         Command::Rotate(args) => open_store::answer(&args.config, |db| async move { rotate(&db, args).await }),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -10,11 +10,13 @@ mod framing;
 mod heads;
 mod host;
 mod names;
+mod proxied;
+mod query;
 mod target;
 mod told;
 mod unclean;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -96,9 +98,12 @@ pub struct Inbound {
     decoded_path: Option<String>,
     host: Host,
     headers: HeaderMap,
+    proxy_authorization: Option<HeaderValue>,
     payload: Payload,
     upgrade: Option<WantedUpgrade>,
     told: Told,
+    /// Decoded when it is first asked for.
+    access_token: OnceLock<Result<Option<String>, &'static str>>,
 }
 
 impl Inbound {
@@ -124,7 +129,7 @@ impl Inbound {
         let mut payload = Payload::new(body, cleaning.payload)?;
         let upgrade =
             framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
-        names::strip_hop_by_hop(headers)?;
+        let proxy_authorization = names::strip_hop_by_hop(headers)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
         if !payload.is_empty() {
             payload.sent_by(told.client(conn));
@@ -137,9 +142,11 @@ impl Inbound {
             decoded_path,
             host,
             headers: parts.headers,
+            proxy_authorization,
             payload,
             upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
             told,
+            access_token: OnceLock::new(),
         })
     }
 
@@ -230,6 +237,16 @@ impl Inbound {
         self.single(header::COOKIE)?.map_or(Ok(None), |line| cookies::find(line, name))
     }
 
+    /// The query parameter `access_token`, decoded as a form is; `Ok(None)` when it is absent or empty. An error when it is
+    /// sent more than once, under whatever spelling, or does not decode.
+    pub fn access_token(&self) -> Result<Option<&str>, &'static str> {
+        let found = self.access_token.get_or_init(|| query::single(self.query().unwrap_or_default(), "access_token"));
+        match found {
+            Ok(token) => Ok(token.as_deref().filter(|token| !token.is_empty())),
+            Err(why) => Err(why),
+        }
+    }
+
     /// Whether it presents something that looks like a credential: `Authorization`, or `_k` and `_s` in the query.
     #[must_use]
     pub fn presents_credentials(&self) -> bool {
@@ -246,7 +263,7 @@ impl Inbound {
     /// Takes query parameters away, those that carried a credential. What is left keeps its bytes and its order.
     pub fn forget_parameters(&mut self, names: &[&str]) {
         let Some(query) = self.target.query() else { return };
-        let kept: Vec<&str> = query.split('&').filter(|part| !names.contains(&part.split('=').next().unwrap_or(part))).collect();
+        let kept: Vec<&str> = query.split('&').filter(|part| !names.iter().any(|name| query::is_named(part, name))).collect();
         let target = if kept.is_empty() { self.target.path().to_owned() } else { format!("{}?{}", self.target.path(), kept.join("&")) };
         // A part of a valid target is a valid target; were it not, the longer one would stay and the upstream would see a spent credential.
         if let Ok(target) = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)) {

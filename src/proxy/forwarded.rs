@@ -24,6 +24,8 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub struct Stamp {
     identity: IdentityStamp,
     credentials: CredentialNames,
+    /// Query parameters that may carry a credential of a scheme.
+    parameters: Vec<&'static str>,
     /// What the application is told of the caller, under whatever names.
     asserted: Vec<HeaderName>,
 }
@@ -37,7 +39,16 @@ impl Stamp {
         credentials.headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         credentials.headers.dedup();
         let asserted = identity.reserved();
-        Self { identity, credentials, asserted }
+        Self { identity, credentials, parameters: Vec::new(), asserted }
+    }
+
+    /// Also takes these query parameters off every request.
+    #[must_use]
+    pub fn without_parameters(mut self, parameters: impl IntoIterator<Item = &'static str>) -> Self {
+        self.parameters.extend(parameters);
+        self.parameters.sort_unstable();
+        self.parameters.dedup();
+        self
     }
 
     /// The public keys of the assertions.
@@ -79,6 +90,9 @@ impl Stamp {
         }
         for name in &self.credentials.cookies {
             inbound.forget_cookie(name);
+        }
+        if !self.parameters.is_empty() {
+            inbound.forget_parameters(&self.parameters);
         }
         if let Some(identity) = permit.identity()
             && !identity.query_credentials.is_empty()

@@ -272,7 +272,7 @@ impl Rejection {
         let challenges = match &denied {
             auth::Denied::Scope(scopes) => {
                 HeaderValue::try_from(format!("Bearer realm=\"doorward\", error=\"insufficient_scope\", scope=\"{scopes}\""))
-                    .map(auth::Challenge)
+                    .map(|value| auth::Challenge(value).into())
                     .into_iter()
                     .collect()
             }

@@ -10,6 +10,7 @@ mod addresses;
 mod admin;
 mod conn;
 mod control;
+mod desk;
 pub mod devcerts;
 mod failures;
 mod flight;
@@ -39,6 +40,7 @@ use crate::proxy::Proxy;
 use crate::telemetry::{Kind, Sample, Telemetry};
 use crate::types::{ByteSize, HostPattern, HumanDuration, Report, some};
 
+pub use desk::{AdminSettings, Desk};
 pub use listen::Listeners;
 pub use place::Place;
 

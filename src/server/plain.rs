@@ -1,4 +1,4 @@
-//! Small answers over plain HTTP/1.1, for the listeners beside the gate: they read no body and contact nobody.
+//! Small answers over plain HTTP/1.1, for the listeners beside the gate.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -42,13 +42,21 @@ impl Bounds {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(accepted: Accepted, bounds: Bounds, answer: impl Fn(&Request<Incoming>) -> Answer) {
+pub(super) async fn serve<F>(accepted: Accepted, bounds: Bounds, answer: impl Fn(Request<Incoming>) -> F)
+where
+    F: Future<Output = Answer>,
+{
     let Ok(socket) = Paced::new(accepted.socket, bounds.body_timeout, Arc::default()) else { return };
     let verdict = Arc::new(Verdict::default());
     let stream = Inspected::new(socket, inspect::Http1::new(bounds.head_bytes, Arc::clone(&verdict)));
     let service = service_fn(|request| {
-        let answered = if verdict.next().is_ok() { answer(&request) } else { ambiguous() };
-        async move { Ok::<_, Infallible>(answered) }
+        let answered = verdict.next().is_ok().then(|| answer(request));
+        async move {
+            match answered {
+                Some(answered) => Ok::<_, Infallible>(answered.await),
+                None => Ok(ambiguous()),
+            }
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())

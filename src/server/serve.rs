@@ -1,6 +1,6 @@
 //! From the first accepted connection to the last one that was drained.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,8 +36,8 @@ pub(super) async fn serve<A: Answer>(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<DrainOutcome> {
     let places = listeners.places();
-    let Listeners { https, http, admin, redirect, trusted } = listeners;
-    let ready = Arc::new(AtomicBool::new(false));
+    let Listeners { https, http, admin, redirect, desk, trusted } = listeners;
+    let serving = Arc::new(AtomicBool::new(false));
     let (phase, watching) = watch::channel(Phase::Serving);
     let shared = Arc::new(Shared { answer, limits, telemetry, failures: Arc::default(), draining: AtomicBool::new(false) });
     let (crew, threads) = Crew::hire(worker_count(), &shared, &watching)?;
@@ -48,7 +48,7 @@ pub(super) async fn serve<A: Answer>(
 
     let mut beside = JoinSet::new();
     if let Some(listener) = admin {
-        let admin = Admin { ready: Arc::clone(&ready), open: open.clone(), telemetry: telemetry.clone(), started: Instant::now() };
+        let admin = Admin { ready: Arc::clone(&serving), open: open.clone(), telemetry: telemetry.clone(), started: Instant::now(), desk };
         beside.spawn(serve_admin(listener, admin, Bounds::new(limits, true), watching.clone()));
     }
     let most = limits.max_connections.clamp(1, MOST_CONNECTIONS);
@@ -67,14 +67,14 @@ pub(super) async fn serve<A: Answer>(
         let hand = move |accepted, pass| redirect_one(Arc::clone(&redirect), Arc::clone(&shared), bounds, accepted, pass);
         accepting.spawn(accept(listener, plain_gate.door(&addresses), watching.clone(), Phase::Draining, hand));
     }
-    ready.store(true, Ordering::Release);
+    serving.store(true, Ordering::Release);
     // Said last: whoever reads it finds everything ready.
     for (listener, address) in places {
         tracing::info!(listener, address, "listening");
     }
 
     shutdown.await;
-    ready.store(false, Ordering::Release);
+    serving.store(false, Ordering::Release);
     tracing::info!(open_connections = open.get(), "draining");
     shared.draining.store(true, Ordering::Relaxed);
     phase.send_replace(Phase::Draining);
@@ -150,7 +150,7 @@ async fn serve_admin(listener: Listener, admin: Admin, bounds: Bounds, phase: wa
 
 fn redirect_one<A: Answer>(redirect: Arc<Redirect>, shared: Arc<Shared<A>>, bounds: Bounds, accepted: Accepted, pass: Pass) {
     tokio::spawn(async move {
-        plain::serve(accepted, bounds, |request| redirect.answer(request, shared.answer.sees_credentials(request.headers()))).await;
+        plain::serve(accepted, bounds, |request| ready(redirect.answer(&request, shared.answer.sees_credentials(request.headers())))).await;
         drop(pass);
     });
 }

@@ -83,6 +83,51 @@ fn an_s3_request_is_the_one_that_python_makes() {
     assert_eq!(url, "https://h/b/k?acl&AWSAccessKeyId=aspnet&Expires=1232789790&Signature=utBXNnNRRuo9W8XjrJaqu0bbb9I%3D");
 }
 
+/// The values are botocore's own, made with its clock stopped.
+#[test]
+fn an_aws_request_is_the_one_that_python_makes() {
+    let options = ["--scheme", "aws-v4", "--region", "us-east-1", "--service", "execute-api"];
+    let line = |more: &[&str]| lines(&[&options, more].concat());
+    let all = line(&["PUT", "https://h:8443/b/k%20x?b=2&a=1", "--data", "{}", "--header", "Content-Type: application/json"]).unwrap();
+    let want = [
+        "X-Amz-Date: 20090124T093600Z",
+        "X-Amz-Content-Sha256: 44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        "Content-Type: application/json",
+        "Authorization: AWS4-HMAC-SHA256 Credential=aspnet/20090124/us-east-1/execute-api/aws4_request, \
+         SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date, Signature=99a749245c1c9100fda7f017c047daae94698dc692a87637391a986ee10943c2",
+    ];
+    assert_eq!(all, want);
+    assert!(line(&["PUT", "https://h/", "--data", "{}", "--curl"]).unwrap().concat().contains(" --header Content-Type: --data-raw "));
+    let url = line(&["GET", "https://h:8443/b/k%20x?b=2&a=1", "--url"]).unwrap().concat();
+    assert_eq!(
+        url,
+        "https://h:8443/b/k%20x?b=2&a=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=aspnet%2F20090124%2Fus-east-1%2Fexecute-api%2Faws4_request\
+         &X-Amz-Date=20090124T093600Z&X-Amz-Expires=30&X-Amz-SignedHeaders=host&X-Amz-Signature=bf4c99ea4f00fee1bbe6069778c0b72c5ca09d035aff1160be29e1ae66bc69b8"
+    );
+    assert_eq!(
+        line(&["GET", "https://h:443/", "--url"]).unwrap().concat().rsplit_once('=').unwrap().1,
+        line(&["GET", "https://h/", "--url"]).unwrap().concat().rsplit_once('=').unwrap().1
+    );
+}
+
+#[test]
+fn a_message_signature_is_the_one_that_python_makes() {
+    let line = ["--scheme", "http-message-signature", "POST", "https://h/b/k?acl", "--data", "{}", "--header", "X-Amount: 100", "--tag", "orders"];
+    let want = [
+        "X-Amount: 100",
+        "Content-Digest: sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:",
+        "Signature-Input: sig1=(\"@method\" \"@authority\" \"@target-uri\" \"x-amount\" \"content-digest\");created=1232789760;keyid=\"aspnet\";\
+         alg=\"hmac-sha256\";tag=\"orders\"",
+        "Signature: sig1=:8j9Ffg4sdbkVLUTfYdndzQtOZFKy0uAtehmgrr21j5Y=:",
+    ];
+    assert_eq!(lines(&line).unwrap(), want);
+    let with = |more: &[&str]| lines(&[&["--scheme", "http-message-signature", "GET", "https://H:443/"], more].concat());
+    assert_eq!(with(&[]).unwrap()[1], "Signature: sig1=:WNV8bUNK1LO4HLIElGAFW+faFdqDlV9WSmsvfcZRw4g=:");
+    let nonces = [with(&["--nonce"]).unwrap(), with(&["--nonce"]).unwrap()].concat();
+    assert!(nonces[0].contains(";nonce=\"") && nonces[0] != nonces[2] && nonces[1] != nonces[3], "{nonces:?}");
+    assert!(with(&["--label", "a"]).unwrap()[0].starts_with("Signature-Input: a=("));
+}
+
 #[test]
 fn a_curl_line_holds_everything_quoted_for_a_shell() {
     let line = lines(&["POST", "https://h/api/accounts/", "--as", "O'Hara", "--data", "a'b $x", "--curl"]).unwrap().concat();
@@ -121,6 +166,25 @@ fn what_the_gate_would_refuse_is_not_signed() {
         vec!["--scheme", "s3-v2", "GET", "https://h/", "--as", "a"],
         vec!["--scheme", "s3-v2", "PUT", "https://h/", "--header", "Date: x"],
         vec!["--scheme", "s3-v2", "PUT", "https://h/", "--url"],
+        vec!["--scheme", "http-message-signature", "GET", "/"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--url"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--as", "a"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--alg", "ed25519"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--label", "A"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--tag", "é"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--header", "Signature: x"],
+        vec!["--scheme", "http-message-signature", "POST", "https://h/", "--header", "Content-Digest: x"],
+        vec!["GET", "https://h/", "--nonce"],
+        vec!["GET", "https://h/", "--tag", "x"],
+        vec!["--scheme", "aws-v4", "GET", "https://h/"],
+        vec!["--scheme", "aws-v4", "--region", "r", "GET", "https://h/"],
+        vec!["--scheme", "aws-v4", "--service", "s3", "GET", "https://h/"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "/relative"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/?a;b"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/?b=2&b=1"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/?X-Amz-Date=1", "--url"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/", "--header", "x-amz-date: x"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/", "--header", "host: x"],
     ] {
         assert!(lines(&line).is_err(), "{line:?}");
     }

@@ -57,7 +57,7 @@ fn alice() -> Subject {
             .as_object()
             .cloned()
             .unwrap(),
-        expires: None,
+        ..Subject::default()
     }
 }
 

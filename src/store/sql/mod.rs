@@ -34,6 +34,7 @@ use crate::types::unix_now;
 pub use keys::{KeyListing, Rotation};
 pub use open::{CONNECTIONS, OpenError};
 pub use place::Place;
+pub(super) use place::Target;
 pub use tokens::{NewToken, TokenListing, TokenRow};
 pub use users::{NewUser, UserListing};
 
