@@ -75,6 +75,7 @@ pub struct Args {
     curl: bool,
     #[command(flatten)]
     message: message_signature::Options,
+    #[command(flatten)]
     aws: aws_v4::Options,
 }
 
