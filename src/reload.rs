@@ -61,7 +61,8 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let parts = Parts { schemes: &schemes, upstream: &config.upstream, workers, telemetry };
     let routes = RouteTable::build(config.route, config.listen.hosts, &parts, report);
     let (certificates, identity, routes) = (certificates?, identity?, routes?);
-    let credentials = credentials(&schemes);
+    let mut credentials = credentials(&schemes);
+    credentials.headers.extend(identity.shared_names());
     let reserved = ReservedNames::new(identity.reserved(), &credentials.headers);
     for name in credentials.headers.iter().filter(|name| reserved.holds(name)) {
         let problem = format!("a scheme reads the header {name}, which is taken off every request before any scheme sees it");

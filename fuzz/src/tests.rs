@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{fost, h2, heads, inbound, jwt, message_signature, names, pattern};
+use crate::{fost, h2, heads, http_signature, inbound, jwt, message_signature, names, pattern, webhook};
 
 /// Inputs made of each seed; the variable `FUZZ_CHANGES` asks for another number.
 const CHANGES: u64 = 300;
@@ -96,4 +96,14 @@ fn message_signature_holds_for_its_seeds() {
 #[test]
 fn heads_holds_for_its_seeds() {
     replay("heads", heads::run);
+}
+
+#[test]
+fn http_signature_holds_for_its_seeds() {
+    replay("http_signature", http_signature::run);
+}
+
+#[test]
+fn webhook_holds_for_its_seeds() {
+    replay("webhook", webhook::run);
 }

@@ -10,6 +10,7 @@ mod framing;
 mod heads;
 mod host;
 mod names;
+mod proxied;
 mod query;
 mod target;
 mod told;
@@ -97,6 +98,7 @@ pub struct Inbound {
     decoded_path: Option<String>,
     host: Host,
     headers: HeaderMap,
+    proxy_authorization: Option<HeaderValue>,
     payload: Payload,
     upgrade: Option<WantedUpgrade>,
     told: Told,
@@ -127,7 +129,7 @@ impl Inbound {
         let mut payload = Payload::new(body, cleaning.payload)?;
         let upgrade =
             framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
-        names::strip_hop_by_hop(headers)?;
+        let proxy_authorization = names::strip_hop_by_hop(headers)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
         if !payload.is_empty() {
             payload.sent_by(told.client(conn));
@@ -140,6 +142,7 @@ impl Inbound {
             decoded_path,
             host,
             headers: parts.headers,
+            proxy_authorization,
             payload,
             upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
             told,

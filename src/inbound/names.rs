@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Unclean;
 use crate::payload::CleanTrailers;
@@ -156,8 +156,11 @@ impl CleanTrailers for ReservedNames {
     }
 }
 
-/// Removes what ends at this hop: the names that `Connection` lists, and the fixed ones.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), Unclean> {
+/// Removes what ends at this hop: the names that `Connection` lists, and the fixed ones. Gives back `Proxy-Authorization` if there
+/// was one line of it: it is meant for this hop.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, Unclean> {
+    let mut lines = headers.get_all(header::PROXY_AUTHORIZATION).iter();
+    let for_this_hop = lines.next().filter(|_| lines.next().is_none()).cloned();
     if headers.contains_key(header::CONNECTION) {
         let mut listed = Vec::new();
         for value in headers.get_all(header::CONNECTION) {
@@ -172,7 +175,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), Unclean> {
         }
     }
     remove_if(headers, |name| HOP_BY_HOP.contains(&name.as_str()));
-    Ok(())
+    Ok(for_this_hop)
 }
 
 /// Removes what ends at this hop from an upstream's response; malformed names in `Connection` name nothing.

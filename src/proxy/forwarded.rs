@@ -28,6 +28,8 @@ pub struct Stamp {
     parameters: Vec<&'static str>,
     /// What the application is told of the caller, under whatever names.
     asserted: Vec<HeaderName>,
+    /// Written by the stamp, and read from clients by a scheme: what a client sent never reaches the application.
+    shared: Vec<HeaderName>,
 }
 
 impl Stamp {
@@ -38,8 +40,8 @@ impl Stamp {
         credentials.headers.push(header::AUTHORIZATION);
         credentials.headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         credentials.headers.dedup();
-        let asserted = identity.reserved();
-        Self { identity, credentials, parameters: Vec::new(), asserted }
+        let (asserted, shared) = (identity.reserved(), identity.shared_names());
+        Self { identity, credentials, parameters: Vec::new(), asserted, shared }
     }
 
     /// Also takes these query parameters off every request.
@@ -68,6 +70,9 @@ impl Stamp {
     pub fn apply(&self, inbound: &mut Inbound, conn: &Conn, permit: &Permit, forward_credentials: bool, request_id: &str) -> Result<(), Rejection> {
         if !forward_credentials {
             self.forget_credentials(inbound, permit);
+        }
+        for name in &self.shared {
+            inbound.headers_mut().remove(name);
         }
         describe(inbound, conn, request_id);
         if let Some(identity) = permit.identity() {

@@ -2,12 +2,13 @@
 
 import datetime
 import shlex
+import types
 
 import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
+from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, HTTPSignatureKeyResolver, InvalidSignature, algorithms
 from http_message_signatures.digests import ContentDigest
 
 from conftest import HOST
@@ -156,6 +157,54 @@ def test_what_sign_prints_for_curl_can_be_pasted(door, recorder, keys):
         words = shlex.split(door.run(*sign, config=False))[1:]
         assert door.curl("--output", "/dev/null", "--write-out", "%{http_code}", *words) == "200"
         assert users(recorder) == ["ed25519-user"]
+
+
+@pytest.mark.parametrize("name", ["ecdsa-p256-sha256", "rsa-v1_5-sha256", "ed25519"])
+@pytest.mark.parametrize("user", ["bob", "Zoë"])
+def test_the_package_verifies_the_identity_that_the_application_is_told(gate, recorder, keys, name, user):
+    identity = {
+        "identity": 'signature = ["http-message-signature"]',
+        "identity.headers": '"X-Forwarded-Groups" = "groups"',
+        'identity.keys."k2"': 'private_key_file = "secrets/identity.pem"',
+    }
+    text = f"""
+[auth.partners.http-message-signature.keys.hmac-sha256]
+secret_file = "secrets/shared.key"
+user = "{user}"
+groups = ["staff", "ops"]
+[[route]]
+path = "/**"
+accept = ["partners"]
+"""
+
+    def prepare(one):
+        pem = keys.keys[name].private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        (one.folder / "secrets/identity.pem").write_bytes(pem)
+        (one.folder / "secrets/shared.key").write_bytes(SECRET)
+
+    door = gate(recorder.url, text, identity, prepare)
+    assert send(door, signed(keys, "hmac-sha256", "POST", "/api/x?page=2&q=%20", b"{}"))[0] == 200
+    [(head, _)] = recorder.take()
+    method, target, _ = head[0].decode().split(" ")
+    headers = {key: value.strip() for key, value in (line.decode("latin-1").split(":", 1) for line in head[1:])}
+
+    class Public(HTTPSignatureKeyResolver):
+        def resolve_public_key(self, key_id):
+            assert key_id == "k2"
+            return keys.keys[name].public_key()
+
+    def verified(**changes):
+        message = types.SimpleNamespace(method=method, url=f"https://{headers['x-forwarded-host']}{target}", headers=dict(headers))
+        for part, value in changes.items():
+            setattr(message, part, value)
+        verifier = HTTPMessageVerifier(signature_algorithm=ALGORITHMS[name][0], key_resolver=Public())
+        wanted = ("@method", "@target-uri", "x-forwarded-user" if user.isascii() else '"x-forwarded-user";bs', "x-forwarded-groups")
+        return verifier.verify(message, expect_tag="doorward", require_components=wanted, max_age=datetime.timedelta(seconds=60))
+
+    assert [result.label for result in verified()] == ["doorward"]
+    for changes in ({"method": "PUT"}, {"url": f"https://{HOST}/api/x"}, {"headers": {**headers, "x-forwarded-user": "root"}}, {"headers": {**headers, "x-forwarded-groups": "admin"}}):
+        with pytest.raises(InvalidSignature):
+            verified(**changes)
 
 
 def test_the_challenge_says_what_to_sign(door):
