@@ -6,6 +6,8 @@ Every token is one that the package itself gave out. PostgreSQL and MariaDB are 
 
 import json
 import os
+import pathlib
+import re
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +18,7 @@ import uuid
 import pytest
 import requests
 
-from conftest import free_port
+from conftest import BINARY, free_port
 
 PASSWORD = "correct horse battery staple 7"
 
@@ -335,3 +337,57 @@ def test_a_table_of_django_oauth2_provider(gate, recorder, tmp_path):
     assert status(door, recorder, "/w/x", {"Authorization": "writes"}) == (200, ["alice"])
     for value in ("over", "eves", "none", "READS", "Token reads"):
         assert status(door, recorder, "/x", {"Authorization": value}) == (401, []), value
+
+
+DOCS = pathlib.Path(__file__).resolve().parents[2] / "docs"
+
+
+def blocks(page, kind):
+    """The blocks of code of one kind on a page."""
+    return re.findall(rf"^```{kind}\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_way_from_a_project_to_a_gate_is_as_the_page_says(recorder, project, tmp_path):
+    site = project("sqlite")
+    folder = site.folder / "gate"
+    (site.folder / "project.db").rename(site.folder / "db.sqlite3")
+    (site.folder / "project.db").symlink_to(site.folder / "db.sqlite3")
+    commands = blocks("django.md", "sh")
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    (tmp_path / "doorward").symlink_to(BINARY)
+    sh = lambda text, where, **more: subprocess.run(["sh", "-ec", text], cwd=where, env={**environment, **more}, capture_output=True, text=True, timeout=120)
+    made = sh(commands[0], site.folder)
+    assert made.returncode == 0, made.stderr
+    config = next(block for block in blocks("django.md", "toml") if "[listen]" in block)
+    port = free_port()
+    config = config.replace("0.0.0.0:8443", f"127.0.0.1:{port}").replace("127.0.0.1:9901", "127.0.0.1:0").replace("http://127.0.0.1:8000", recorder.url)
+    (folder / "doorward.toml").write_text(config)
+    check, run = commands[1].splitlines()
+    checked = sh(check, folder)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    process = subprocess.Popen(["sh", "-c", f"exec {run}"], cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        ask = commands[2].replace(":8443", f":{port}").replace("curl ", "curl --silent --retry-connrefused --retry 50 --retry-delay 1 --output /dev/null --write-out %{http_code} ")
+        answers = [sh(ask, folder, TOKEN=token).stdout for token in (site.of_user("alice"), site.of_client(), "unknown")]
+        assert answers == ["200", "401", "401"]
+        assert users(recorder) == ["alice"]
+        write = ask.replace("/api/orders", "/api/write/orders")
+        assert [sh(write, folder, TOKEN=site.of_user("alice", scope)).stdout for scope in ("read", "read write")] == ["403", "200"]
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_every_configuration_on_the_pages_about_tokens_loads(gate, recorder, monkeypatch):
+    found = [block for page in ("tokens.md", "django.md") for block in blocks(page, "toml") if "[auth" in block and "[listen]" not in block]
+    assert len(found) == 4
+    monkeypatch.setenv("DB_PASSWORD", "secret")
+    for text in found:
+        name = re.search(r"\[auth\.(\w+)\.", text)[1]
+
+        def prepare(one):
+            for file in re.findall(r'_file = "(.*?)"', text):
+                (one.folder / file).write_text("a secret")
+
+        route = "" if "[[route]]" in text else f'\n[[route]]\npath = "/**"\naccept = ["{name}"]\n'
+        gate(recorder.url, text + route, prepare=prepare)
