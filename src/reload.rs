@@ -73,7 +73,7 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     }
     let max_body = config.limits.max_body.0;
     let cleaning = Cleaning {
-        reserved,
+        reserved: Arc::new(reserved),
         max_headers: config.limits.max_headers,
         payload: PayloadLimits { max_bytes: if max_body == 0 { u64::MAX } else { max_body }, timeout: config.limits.body_timeout.0 },
         trusted_proxies: config.listen.trusted_proxies,

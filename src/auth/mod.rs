@@ -3,11 +3,13 @@
 //! A scheme answers `Ok(None)` (not mine), `Ok(Some(identity))`, or an error that ends the request. It never answers
 //! "could not decide, ask the next". Nothing here knows of status codes: see `proxy/reject.rs`.
 
+pub mod aws_v4;
 mod basic;
 mod bearer;
 mod challenge;
 pub mod fost;
 pub mod http_message_signature;
+pub mod http_signature;
 mod jwt;
 mod order;
 mod policy;
@@ -19,6 +21,7 @@ mod signing;
 mod token;
 mod token_review;
 mod uploads;
+pub mod webhook;
 
 use std::sync::Arc;
 
@@ -35,7 +38,7 @@ pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
 pub use order::{Witness, authenticate};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use refusal::{AuthError, ErrorForm, Refusal};
-pub use signing::SignError;
+pub use signing::{ALGORITHMS, SignError, valid_scope};
 
 /// A caller whose credential was verified.
 #[derive(Debug)]
@@ -124,6 +127,12 @@ schemes! {
     s3_v2::S3V2 = "s3-v2",
     /// Requests signed as RFC 9421 says.
     http_message_signature::HttpMessageSignature = "http-message-signature",
+    /// Requests and URLs signed as Amazon's services ask for, signature version 4.
+    aws_v4::AwsV4 = "aws-v4",
+    /// Requests signed by the drafts before RFC 9421, as clients of Kong and APISIX do.
+    http_signature::HttpSignature = "http-signature",
+    /// Deliveries that a service signs: webhooks.
+    webhook::Webhook = "webhook",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.

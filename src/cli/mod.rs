@@ -73,7 +73,7 @@ enum Command {
     Certs(certs::Args),
     /// API keys in the store
     ///
-    /// Keys sign requests and URLs (schemes fost, query-hmac, s3-v2). They are kept in the store that the configuration names under [store]; a
+    /// Keys sign requests and URLs (schemes fost, query-hmac, s3-v2, aws-v4). They are kept in the store that the configuration names under [store]; a
     /// Doorward that serves follows each change within cache.max_age. A secret is shown once, when it is made.
     #[command(after_long_help = help::KEY)]
     Key(key::Args),
@@ -191,6 +191,7 @@ mod tests {
             "sign --scheme fost --key K --secret-file F GET https://a/ --as U --data @F --curl",
             "sign --scheme query-hmac --key K --secret-file F GET https://a/",
             "sign --scheme s3-v2 --key K --secret-file F GET https://a/ --url --expires-in 1h",
+            "sign --scheme aws-v4 --region r --service s --key K --secret-file F PUT https://a/ --data x --curl",
             "verify-identity --config F",
             "version",
             "completions bash",

@@ -7,14 +7,16 @@
 mod conn;
 mod cookies;
 mod framing;
+mod heads;
 mod host;
 mod names;
+mod proxied;
 mod query;
 mod target;
 mod told;
 mod unclean;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -28,6 +30,7 @@ use told::Told;
 
 pub use conn::{ClientCertificate, Conn, Open, Peer};
 pub use cookies::holds as sends_cookie;
+pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
 pub use target::path_is_clear;
@@ -68,7 +71,7 @@ const METHODS: &[&str] = &[
 #[derive(Debug)]
 pub struct Cleaning {
     /// Names that no client may send.
-    pub reserved: ReservedNames,
+    pub reserved: Arc<ReservedNames>,
     /// Most header lines.
     pub max_headers: usize,
     /// How much of a body is taken.
@@ -95,6 +98,7 @@ pub struct Inbound {
     decoded_path: Option<String>,
     host: Host,
     headers: HeaderMap,
+    proxy_authorization: Option<HeaderValue>,
     payload: Payload,
     upgrade: Option<WantedUpgrade>,
     told: Told,
@@ -122,11 +126,14 @@ impl Inbound {
         if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Unclean::Header("more than one Authorization"));
         }
-        let payload = Payload::new(body, cleaning.payload)?;
+        let mut payload = Payload::new(body, cleaning.payload)?;
         let upgrade =
             framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
-        names::strip_hop_by_hop(headers)?;
+        let proxy_authorization = names::strip_hop_by_hop(headers)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
+        if !payload.is_empty() {
+            payload.sent_by(told.client(conn));
+        }
         cleaning.reserved.strip(headers);
         cookies::join(headers)?;
         Ok(Self {
@@ -135,6 +142,7 @@ impl Inbound {
             decoded_path,
             host,
             headers: parts.headers,
+            proxy_authorization,
             payload,
             upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
             told,

@@ -1,4 +1,4 @@
-//! What is wrong with a request that cannot be made safe.
+//! Why a request is refused before anybody asks who sent it.
 
 use crate::payload::PayloadError;
 
@@ -26,6 +26,9 @@ pub enum Unclean {
     /// 431.
     #[error("more header lines than allowed")]
     TooManyHeaders,
+    /// 431.
+    #[error("a head longer than allowed")]
+    HeadTooLarge,
     /// 413.
     #[error(transparent)]
     Payload(#[from] PayloadError),

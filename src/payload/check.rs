@@ -62,12 +62,14 @@ impl Ready {
         self.pieces.push_back(joined.freeze());
     }
 
-    pub(super) fn bytes(&self) -> u64 {
+    /// Their length, all together.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// The first piece, unless it is one of the last `keep`.
-    pub(super) fn next(&mut self, keep: usize) -> Option<Bytes> {
+    pub fn next(&mut self, keep: usize) -> Option<Bytes> {
         let piece = if self.pieces.len() > keep { self.pieces.pop_front() } else { None }?;
         self.bytes = self.bytes.saturating_sub(piece.len() as u64);
         Some(piece)

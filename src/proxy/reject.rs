@@ -92,6 +92,7 @@ impl Rejection {
             Self::Unclean(Unclean::Method) | Self::ReadOnly => "This method is not allowed.",
             Self::Unclean(Unclean::Expectation) => "The only expectation that is met is 100-continue.",
             Self::Unclean(Unclean::TooManyHeaders) => "The request has more header lines than are allowed.",
+            Self::Unclean(Unclean::HeadTooLarge) => "The head of the request is longer than is allowed.",
             Self::Unclean(Unclean::Target(_)) => "The request's target is malformed or could be read in more than one way.",
             Self::Unclean(Unclean::Host(_)) => "The request does not name exactly one valid host.",
             Self::Unclean(Unclean::Header(_)) => "A header is malformed or sent more than once.",
@@ -209,7 +210,7 @@ fn of_unclean(unclean: &Unclean) -> (StatusCode, &'static str) {
         Unclean::Header(_) => (StatusCode::BAD_REQUEST, "malformed_header"),
         Unclean::Framing(_) => (StatusCode::BAD_REQUEST, "malformed_framing"),
         Unclean::Expectation => (StatusCode::EXPECTATION_FAILED, "expectation_failed"),
-        Unclean::TooManyHeaders => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
+        Unclean::TooManyHeaders | Unclean::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
         Unclean::Payload(error) => of_payload(error),
     }
 }

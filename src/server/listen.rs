@@ -92,6 +92,8 @@ pub struct Listeners {
     pub(super) admin: Option<Listener>,
     pub(super) redirect: Redirect,
     pub(super) desk: Option<Desk>,
+    /// Peers that bring the connections of many.
+    pub(super) trusted: Vec<ipnet::IpNet>,
 }
 
 impl Listeners {
@@ -116,6 +118,7 @@ impl Listeners {
                 },
                 redirect: redirect?,
                 desk: None,
+                trusted: settings.trusted_proxies.clone(),
             })
         })?;
         Some(bound)

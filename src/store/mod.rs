@@ -17,6 +17,7 @@ pub mod attempts;
 pub mod cache;
 pub mod facts;
 mod fleet;
+mod follow;
 pub mod health;
 pub mod introspection;
 pub mod jwks;
@@ -34,6 +35,7 @@ pub mod sources;
 pub mod sql;
 pub mod token_tables;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 
 /// The answer cannot be had at the moment: 503, never "let it pass" and never "ask the next".

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of requests, stores or the network.
 
+mod address;
 mod claim;
 pub mod json;
 mod moment;
@@ -11,6 +12,7 @@ mod report;
 mod secret;
 mod units;
 
+pub use address::AddressBlock;
 pub use claim::claim;
 pub use moment::Moment;
 pub use name::valid_user_name;

@@ -180,6 +180,7 @@ class Recorder:
 
     def __init__(self):
         self.requests, self.violations, self.lock = [], [], threading.Lock()
+        self.silent = False  # whether it answers without a body
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.url = "http://127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -208,7 +209,7 @@ class Recorder:
                 if body is None:
                     return
                 text = json.dumps({"target": head[0].split(b" ")[1].decode(errors="replace"), "lines": [line.decode(errors="replace").strip() for line in head[1:]]}).encode()
-                if head[0].startswith(b"HEAD "):
+                if head[0].startswith(b"HEAD ") or self.silent:
                     text = b""
                 try:
                     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text))

@@ -2,20 +2,35 @@
 
 use std::collections::BTreeSet;
 
+use crate::support::aws::Aws;
 use crate::support::client::{BOTH, Call, Proto};
 use crate::support::fost::{self, Fost};
 use crate::support::gateway::Gateway;
+use crate::support::gateways::Signer;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
 use crate::support::kubernetes::{self, Cluster};
 use crate::support::message_signature::{self, Signature};
 use crate::support::s3::S3;
+use crate::support::senders::{self, Sender};
 use crate::support::setup::{HOST, Setup};
 use crate::support::upstream::Upstream;
 use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
 use crate::support::{now, query_hmac};
 
 /// All kinds that the binary knows; a test makes sure of that.
-const KINDS: [&str; 8] = ["fost", "query-hmac", "s3-v2", "http-message-signature", "jwt", "token", "kubernetes-token-review", "basic"];
+const KINDS: [&str; 11] = [
+    "fost",
+    "query-hmac",
+    "s3-v2",
+    "aws-v4",
+    "http-message-signature",
+    "http-signature",
+    "webhook",
+    "jwt",
+    "token",
+    "kubernetes-token-review",
+    "basic",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wrong {
@@ -71,7 +86,12 @@ impl Table {
                 cluster.url()
             ))
             .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
-            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.http-message-signature.http-message-signature]\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]")
+            .rest("[auth.aws-v4.aws-v4]\nregion = \"eu-central-1\"\nservice = \"s3\"")
+            .rest("[auth.http-message-signature.http-message-signature]\n[auth.http-signature.http-signature]")
+            .rest("[auth.webhook.webhook]\npreset = \"stripe\"\nsecret_file = \"hook\"\npaths = [\"/webhook/x\"]")
+            .rest("[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .file("hook", senders::SECRET)
             .rest(&format!("[auth.jwt.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer()));
         for scheme in KINDS {
             setup = setup.route(&format!("/{scheme}/**"), &[scheme]);
@@ -102,8 +122,13 @@ impl Table {
         if scheme == "query-hmac" {
             return Some(self.gate.get(&query_signed(secret.trim(), wrong)));
         }
+        if scheme == "webhook" {
+            return delivery(&self.gate, wrong);
+        }
         let fost = Fost::new().key(fost::KEY, secret.trim());
         let s3 = S3::new().key(fost::KEY, secret.trim());
+        let aws = Aws::s3().key(fost::KEY, secret.trim());
+        let draft = Signer::new("draft").key(fost::KEY, secret.trim());
         let issuer = self.provider.issuer();
         let claims = claims_but("carol", "iss", issuer.clone().into());
         let with = |name: &str, value: serde_json::Value| {
@@ -122,8 +147,18 @@ impl Table {
             ("s3-v2", Wrong::Malformed) => vec![("Authorization".to_owned(), "AWS nothing".to_owned())],
             ("s3-v2", Wrong::Forged) => s3.key(fost::KEY, "guess").sign("GET", &target, None),
             ("s3-v2", Wrong::Expired) => s3.skewed(-1000).sign("GET", &target, None),
+            ("aws-v4", Wrong::Nothing | Wrong::SourceDown) => aws.sign("GET", &target, b""),
+            ("aws-v4", Wrong::Malformed) => vec![("Authorization".to_owned(), "AWS4-HMAC-SHA256 nothing".to_owned())],
+            ("aws-v4", Wrong::Forged) => aws.key(fost::KEY, "guess").sign("GET", &target, b""),
+            ("aws-v4", Wrong::Expired) => aws.skewed(-1000).sign("GET", &target, b""),
+            ("aws-v4", Wrong::Elsewhere) => aws.sign("GET", "/aws-v4/y", b""),
             ("s3-v2", Wrong::Elsewhere) => s3.sign("GET", "/s3-v2/y", None),
             ("http-message-signature", _) => message_signed(secret.trim(), &target, wrong),
+            ("http-signature", Wrong::Nothing | Wrong::SourceDown) => draft.sign("GET", &target, b""),
+            ("http-signature", Wrong::Malformed) => vec![("Authorization".to_owned(), "Signature nothing".to_owned())],
+            ("http-signature", Wrong::Forged) => draft.key(fost::KEY, "guess").sign("GET", &target, b""),
+            ("http-signature", Wrong::Expired) => draft.skewed(-1000).sign("GET", &target, b""),
+            ("http-signature", Wrong::Elsewhere) => draft.sign("GET", "/http-signature/y", b""),
             ("jwt", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.key.token(&claims)),
             ("jwt", Wrong::Malformed) => bearer("a.b.c"),
             ("jwt", Wrong::Forged) => bearer(&Key::generate("k", "ES256").token(&claims)),
@@ -195,6 +230,25 @@ fn query_signed(secret: &str, wrong: Wrong) -> String {
     }
 }
 
+/// One cell of the row `webhook`: a POST, each with a body of its own, as it is let in once. Its secret is in no store.
+fn delivery(gate: &Gateway, wrong: Wrong) -> Option<Call> {
+    let body = format!("{:?}", std::time::Instant::now());
+    let (sender, mut target) = (Sender::new("stripe"), "/webhook/x");
+    let headers = match wrong {
+        Wrong::Nothing => sender.sign(body.as_bytes()),
+        Wrong::Absent => Vec::new(),
+        Wrong::Malformed => vec![("Stripe-Signature".to_owned(), "t=1,v1=x".to_owned())],
+        Wrong::Forged => sender.secret("guess").sign(body.as_bytes()),
+        Wrong::Expired => sender.skewed(-1000).sign(body.as_bytes()),
+        Wrong::Elsewhere => {
+            target = "/webhook/y";
+            sender.sign(body.as_bytes())
+        }
+        Wrong::SourceDown => return None,
+    };
+    Some(gate.call("POST", target).headers(&headers).body(body))
+}
+
 #[tokio::test]
 async fn every_kind_that_there_is_stands_in_the_table() {
     assert_eq!(doorward::auth::SchemeSettings::KINDS, KINDS);
@@ -221,7 +275,9 @@ async fn no_scheme_lets_anyone_in_while_its_source_is_down() {
     }
     for scheme in KINDS {
         for proto in BOTH {
-            let answer = table.call(scheme, Wrong::SourceDown).unwrap().proto(proto).send().await;
+            // A webhook's secret is in no store.
+            let Some(call) = table.call(scheme, Wrong::SourceDown) else { continue };
+            let answer = call.proto(proto).send().await;
             assert_eq!(answer.status, 503, "{scheme} {proto:?}: {}", answer.text());
             assert!(answer.headers.contains_key("retry-after"), "{scheme}");
         }

@@ -1,5 +1,6 @@
 //! At the most talkative level, no output holds a secret: not of good credentials, not of bad ones, not of ours.
 
+use crate::support::aws::{self, Aws};
 use crate::support::client::BOTH;
 use crate::support::fost::{self, Fost};
 use crate::support::idp;
@@ -23,6 +24,9 @@ async fn no_output_holds_a_secret() {
             .rest(&format!("[auth.s.s3-v2.keys.{}]\nsecret_file = \"secrets/s3.key\"", s3::KEY))
             .route("/query-hmac/**", &["q"])
             .route("/s3-v2/**", &["s"])
+            .file("secrets/aws.key", aws::SECRET)
+            .rest(&aws::schemes())
+            .route("/aws-v4/**", &["api"])
     })
     .await;
     let mut secrets: Vec<String> = vec![
@@ -85,6 +89,15 @@ async fn no_output_holds_a_secret() {
             let url = s3.url("GET", "/s3-v2/x", now() + 30);
             world.get(&url).proto(proto).send().await;
             secrets.extend([headers[0].1.rsplit(':').next().unwrap().to_owned(), url.rsplit("Signature=").next().unwrap().to_owned()]);
+            last += 2;
+        }
+        for aws in [Aws::api(), Aws::api().skewed(-4000), Aws::api().key(aws::KEY, "wrong-guess-81f2")] {
+            let headers = aws.sign("GET", "/aws-v4/x", b"");
+            world.get("/aws-v4/x").proto(proto).headers(&headers).send().await;
+            let url = aws.url("GET", "/aws-v4/x", 30);
+            world.get(&url).proto(proto).send().await;
+            let all = headers.iter().map(|(_, value)| value.as_str()).chain([url.as_str()]);
+            secrets.extend(all.filter_map(|text| text.split_once("Signature=")).map(|(_, signature)| signature.to_owned()));
             last += 2;
         }
         let expired = world.key.token(&idp::claims_but("carol", "exp", 1_000_000_000.into()));

@@ -56,11 +56,13 @@ impl Holder {
         if !self.opens(rule_path) {
             return Err(Refusal::Forbidden("the path is not among the key's paths"));
         }
-        match named {
-            Some(user) if user != self.own.user => self.act_for(user),
-            Some(_) | None if valid_user_name(&self.own.user) => Ok(Arc::clone(&self.own)),
-            Some(_) | None => Err(Refusal::Forbidden("the key's user has no name that an application can be told")),
-        }
+        let subject = match named {
+            Some(user) if user != self.own.user => self.act_for(user)?,
+            Some(_) | None if valid_user_name(&self.own.user) => Arc::clone(&self.own),
+            Some(_) | None => return Err(Refusal::Forbidden("the key's user has no name that an application can be told")),
+        };
+        key.used.at(now);
+        Ok(subject)
     }
 
     /// Another user, with the key's scopes but none of its user's groups: what groups others are in, the key does not say.

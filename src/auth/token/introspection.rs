@@ -56,7 +56,10 @@ impl Settings {
             client: client?,
         };
         let mark = self.mark(name, &made_of);
-        let make = || Introspection::new(&mark, server, &stores.cache, &stores.aux, &stores.metrics);
+        let make = || {
+            let server = Introspection::new(&mark, server, &stores.cache, &stores.aux, &stores.metrics);
+            server.in_fleet(&stores.revocations, stores.shared_facts.as_ref())
+        };
         Some(Source::Introspection(stores.introspection.get(mark, make)))
     }
 

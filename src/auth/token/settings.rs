@@ -105,7 +105,10 @@ impl Settings {
                 }
                 let mark = self.mark(name, table.made_of());
                 let mapping = self.mapping(&["username"]);
-                let make = || TokenTable::new(&mark, &table, mapping, &stores.cache, &stores.aux, &stores.metrics);
+                let make = || {
+                    let table = TokenTable::new(&mark, &table, mapping, &stores.cache, &stores.aux, &stores.metrics);
+                    table.in_fleet(&stores.revocations, stores.shared_facts.as_ref())
+                };
                 Some(Source::Sql(stores.token_tables.get(mark, make)))
             }),
             other => {

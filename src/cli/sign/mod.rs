@@ -1,10 +1,13 @@
 //! `doorward sign`. One file a scheme: `request`, `url`, and which headers are its own.
 
+mod aws_v4;
 mod curl;
 mod fost;
+mod http_signature;
 mod message_signature;
 mod query_hmac;
 mod s3_v2;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +18,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
+use clap::builder::ArgPredicate;
 use doorward::types::{HumanDuration, Report, Secret, SecretSource};
 use http::{HeaderName, HeaderValue, Method, Uri};
 
@@ -27,8 +31,20 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Scheme::Fost)]
     scheme: Scheme,
     /// The key's name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", required = false, required_unless_present = "preset", default_value_if("preset", ArgPredicate::IsPresent, ""))]
     key: String,
+    /// Whose spelling, for http-signature
+    #[arg(long, value_enum, default_value_t)]
+    dialect: http_signature::DialectName,
+    /// The hash, for http-signature
+    #[arg(long, value_enum, default_value_t)]
+    algorithm: http_signature::AlgorithmName,
+    /// Whose deliveries, for webhook
+    #[arg(long, value_enum, conflicts_with = "key")]
+    preset: Option<webhook::PresetName>,
+    /// The delivery's id, for webhooks that have one; made up by default
+    #[arg(long, requires = "preset")]
+    id: Option<String>,
     /// The file that holds the key's secret; one line break at its end is not part of it. For http-message-signature also a
     /// private key: PKCS#8, PEM
     #[arg(long, value_name = "FILE")]
@@ -59,6 +75,8 @@ pub struct Args {
     curl: bool,
     #[command(flatten)]
     message: message_signature::Options,
+    #[command(flatten)]
+    aws: aws_v4::Options,
 }
 
 /// Ways to sign.
@@ -73,6 +91,13 @@ enum Scheme {
     S3V2,
     /// As RFC 9421 says, covering method, host, path, query, body and the headers that are given
     HttpMessageSignature,
+    /// As clients of Amazon's services do: signature version 4
+    #[value(name = "aws-v4")]
+    AwsV4,
+    /// As the drafts before RFC 9421 say, and clients of Kong and APISIX do
+    HttpSignature,
+    /// As a service signs what it delivers; needs --preset, and no --key
+    Webhook,
 }
 
 /// What is to be signed.
@@ -118,7 +143,9 @@ impl Scheme {
             Self::Fost => false,
             Self::S3V2 => s3_v2::is_own(name),
             Self::HttpMessageSignature => message_signature::is_own(name),
-            Self::QueryHmac => false,
+            Self::AwsV4 => aws_v4::is_own(name),
+            Self::HttpSignature => http_signature::is_own(name),
+            Self::QueryHmac | Self::Webhook => false,
         }
     }
 
@@ -127,7 +154,10 @@ impl Scheme {
             Self::Fost => fost::request(wanted),
             Self::S3V2 => s3_v2::request(wanted),
             Self::HttpMessageSignature => message_signature::request(wanted),
+            Self::AwsV4 => aws_v4::request(wanted),
+            Self::HttpSignature => http_signature::request(wanted),
             Self::QueryHmac => query_hmac::request(wanted),
+            Self::Webhook => webhook::request(wanted),
         }
     }
 
@@ -137,15 +167,18 @@ impl Scheme {
             Self::Fost => fost::url(wanted),
             Self::S3V2 => s3_v2::url(wanted),
             Self::HttpMessageSignature => message_signature::url(),
+            Self::AwsV4 => aws_v4::url(wanted),
+            Self::HttpSignature => http_signature::url(),
             Self::QueryHmac => query_hmac::url(),
+            Self::Webhook => webhook::url(),
         }
     }
 
-    /// Whether `Content-Type` is signed also where there is none: curl must not add the one of a form.
+    /// Whether `Content-Type` has to be signed, or has to be absent: curl must not add the one of a form.
     fn signs_absent_type(self) -> bool {
         match self {
-            Self::S3V2 => true,
-            Self::Fost | Self::QueryHmac | Self::HttpMessageSignature => false,
+            Self::S3V2 | Self::AwsV4 => true,
+            Self::Fost | Self::QueryHmac | Self::HttpMessageSignature | Self::HttpSignature | Self::Webhook => false,
         }
     }
 }
@@ -173,6 +206,7 @@ fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<S
     // The parser would drop it without a word, and another URL would be signed than the one that was written.
     ensure!(!args.target.contains('#'), "URL holds a fragment, which is never sent: leave out '#' and what follows");
     let uri: Uri = args.target.parse().context("URL is not a URL; percent-encode what is not ASCII")?;
+    ensure!(args.preset.is_none() || args.scheme == Scheme::Webhook, "--preset: for --scheme webhook only");
     ensure!(args.user.is_none() || args.scheme == Scheme::Fost, "--as: only a request of the scheme fost names a user");
     ensure!(args.message.is_unused() || args.scheme == Scheme::HttpMessageSignature, "--tag, --nonce and --alg: of http-message-signature alone");
     if args.as_url {

@@ -83,6 +83,33 @@ fn an_s3_request_is_the_one_that_python_makes() {
     assert_eq!(url, "https://h/b/k?acl&AWSAccessKeyId=aspnet&Expires=1232789790&Signature=utBXNnNRRuo9W8XjrJaqu0bbb9I%3D");
 }
 
+/// The values are botocore's own, made with its clock stopped.
+#[test]
+fn an_aws_request_is_the_one_that_python_makes() {
+    let options = ["--scheme", "aws-v4", "--region", "us-east-1", "--service", "execute-api"];
+    let line = |more: &[&str]| lines(&[&options, more].concat());
+    let all = line(&["PUT", "https://h:8443/b/k%20x?b=2&a=1", "--data", "{}", "--header", "Content-Type: application/json"]).unwrap();
+    let want = [
+        "X-Amz-Date: 20090124T093600Z",
+        "X-Amz-Content-Sha256: 44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        "Content-Type: application/json",
+        "Authorization: AWS4-HMAC-SHA256 Credential=aspnet/20090124/us-east-1/execute-api/aws4_request, \
+         SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date, Signature=99a749245c1c9100fda7f017c047daae94698dc692a87637391a986ee10943c2",
+    ];
+    assert_eq!(all, want);
+    assert!(line(&["PUT", "https://h/", "--data", "{}", "--curl"]).unwrap().concat().contains(" --header Content-Type: --data-raw "));
+    let url = line(&["GET", "https://h:8443/b/k%20x?b=2&a=1", "--url"]).unwrap().concat();
+    assert_eq!(
+        url,
+        "https://h:8443/b/k%20x?b=2&a=1&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=aspnet%2F20090124%2Fus-east-1%2Fexecute-api%2Faws4_request\
+         &X-Amz-Date=20090124T093600Z&X-Amz-Expires=30&X-Amz-SignedHeaders=host&X-Amz-Signature=bf4c99ea4f00fee1bbe6069778c0b72c5ca09d035aff1160be29e1ae66bc69b8"
+    );
+    assert_eq!(
+        line(&["GET", "https://h:443/", "--url"]).unwrap().concat().rsplit_once('=').unwrap().1,
+        line(&["GET", "https://h/", "--url"]).unwrap().concat().rsplit_once('=').unwrap().1
+    );
+}
+
 #[test]
 fn a_message_signature_is_the_one_that_python_makes() {
     let line = ["--scheme", "http-message-signature", "POST", "https://h/b/k?acl", "--data", "{}", "--header", "X-Amount: 100", "--tag", "orders"];
@@ -149,6 +176,15 @@ fn what_the_gate_would_refuse_is_not_signed() {
         vec!["--scheme", "http-message-signature", "POST", "https://h/", "--header", "Content-Digest: x"],
         vec!["GET", "https://h/", "--nonce"],
         vec!["GET", "https://h/", "--tag", "x"],
+        vec!["--scheme", "aws-v4", "GET", "https://h/"],
+        vec!["--scheme", "aws-v4", "--region", "r", "GET", "https://h/"],
+        vec!["--scheme", "aws-v4", "--service", "s3", "GET", "https://h/"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "/relative"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/?a;b"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/?b=2&b=1"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/?X-Amz-Date=1", "--url"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/", "--header", "x-amz-date: x"],
+        vec!["--scheme", "aws-v4", "--region", "r", "--service", "s3", "GET", "https://h/", "--header", "host: x"],
     ] {
         assert!(lines(&line).is_err(), "{line:?}");
     }

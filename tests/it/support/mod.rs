@@ -1,12 +1,14 @@
 //! What the tests stand on: a certificate authority, an upstream that records bytes, the gateway as a process, clients
 //! that may say anything, signers and verifiers written apart from the product.
 
+pub mod aws;
 pub mod client;
 pub mod databases;
 pub mod django;
 pub mod dpop;
 pub mod fost;
 pub mod gateway;
+pub mod gateways;
 pub mod idp;
 pub mod introspection;
 pub mod kubernetes;
@@ -16,6 +18,7 @@ pub mod query_hmac;
 pub mod redis;
 pub mod relay;
 pub mod s3;
+pub mod senders;
 pub mod setup;
 pub mod upstream;
 pub mod verifier;
