@@ -6,6 +6,8 @@ use clap::Parser;
 
 mod cli;
 
+// musl's own allocator is slow. Others are as fast as this one and take less memory.
+#[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

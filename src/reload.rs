@@ -45,6 +45,7 @@ impl Built {
 pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Built> {
     config.listen.check(report);
     config.limits.check(report);
+    let _ = config.admin.read(config.listen.admin.is_some(), report);
     config.log.check(report);
     let certificates = Certificates::prepare(&config.tls, report);
     let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));
@@ -60,7 +61,8 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let parts = Parts { schemes: &schemes, upstream: &config.upstream, workers, telemetry };
     let routes = RouteTable::build(config.route, config.listen.hosts, &parts, report);
     let (certificates, identity, routes) = (certificates?, identity?, routes?);
-    let credentials = credentials(&schemes);
+    let mut credentials = credentials(&schemes);
+    credentials.headers.extend(identity.shared_names());
     let reserved = ReservedNames::new(identity.reserved(), &credentials.headers);
     for name in credentials.headers.iter().filter(|name| reserved.holds(name)) {
         let problem = format!("a scheme reads the header {name}, which is taken off every request before any scheme sees it");
@@ -71,12 +73,13 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     }
     let max_body = config.limits.max_body.0;
     let cleaning = Cleaning {
-        reserved,
+        reserved: Arc::new(reserved),
         max_headers: config.limits.max_headers,
         payload: PayloadLimits { max_bytes: if max_body == 0 { u64::MAX } else { max_body }, timeout: config.limits.body_timeout.0 },
         trusted_proxies: config.listen.trusted_proxies,
     };
-    let stamp = Stamp::new(identity, credentials);
+    let parameters = schemes.values().flatten().flat_map(|scheme| scheme.parameters());
+    let stamp = Stamp::new(identity, credentials).without_parameters(parameters.copied());
     let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
     Some(Built { proxy, certificates })
 }

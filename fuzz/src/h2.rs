@@ -16,7 +16,7 @@ pub fn run(data: &[u8]) -> bool {
     let Some(request) = read(data).and_then(serve::http2) else { return false };
     let authority = request.uri().authority().map(ToString::to_string);
     let hosts: Vec<HeaderValue> = request.headers().get_all("host").iter().cloned().collect();
-    let Ok(inbound) = serve::clean(request) else { return false };
+    let Ok(inbound) = serve::clean(request, Ok(())) else { return false };
     is_clean(&inbound);
     assert_eq!(Some(inbound.host().raw.to_str().unwrap()), authority.as_deref());
     assert!(hosts.iter().all(|host| *host == inbound.host().raw) && hosts.len() <= 1);

@@ -45,9 +45,9 @@ const OURS: &[&str] = &[
 /// Any bytes, as a client sends them after the handshake.
 pub fn run(raw: &[u8]) -> bool {
     let accepted = std::cell::Cell::new(false);
-    serve::http1(raw, async |number, request| {
+    serve::http1(raw, async |number, request, head| {
         let version = request.version();
-        let Ok(mut inbound) = serve::clean(request) else { return };
+        let Ok(mut inbound) = serve::clean(request, head) else { return };
         accepted.set(true);
         is_clean(&inbound);
         if number == 0 {

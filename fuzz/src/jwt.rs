@@ -56,8 +56,8 @@ fn user(token: &str) -> Option<String> {
     }
     let raw = format!("GET / HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token}\r\n\r\n");
     let (access, found) = (ACCESS.with(Clone::clone), std::cell::Cell::new(None));
-    serve::http1(raw.as_bytes(), async |_, request| {
-        let Ok(mut inbound) = serve::clean(request) else { return };
+    serve::http1(raw.as_bytes(), async |_, request, head| {
+        let Ok(mut inbound) = serve::clean(request, head) else { return };
         let identity = scheme::who(&access, &mut inbound).await;
         found.set(identity.map(|identity| identity.subject.user.clone()));
     });

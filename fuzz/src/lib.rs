@@ -4,12 +4,17 @@
 pub mod aws;
 pub mod fost;
 pub mod h2;
+pub mod heads;
+pub mod http_signature;
 pub mod inbound;
 pub mod jwt;
+pub mod message_signature;
 pub mod names;
+mod parts;
 pub mod pattern;
 mod scheme;
 mod serve;
+pub mod webhook;
 
 #[cfg(test)]
 mod tests;

@@ -2,18 +2,20 @@
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use doorward::inbound::{Cleaning, Conn, Inbound, Open, Peer, ReservedNames, Unclean};
+use doorward::inbound::{Cleaning, Conn, HeadFault, Inbound, Open, Peer, ReservedNames, Unclean};
 use doorward::payload::PayloadLimits;
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::heads::Followed;
 
 /// The longest body that is read.
 const MAX_BODY: u64 = 64 << 10;
@@ -31,11 +33,12 @@ pub(crate) fn conn() -> Conn {
     Conn::new(Peer::Ip(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711))), Some(443), None, 0, Open::default())
 }
 
-/// Cleans a request as the product does.
-pub(crate) fn clean(request: Request<Incoming>) -> Result<Inbound, Unclean> {
+/// Cleans a request as the product does. `head`: what was found in its bytes.
+pub(crate) fn clean(request: Request<Incoming>, head: Result<(), HeadFault>) -> Result<Inbound, Unclean> {
+    head?;
     static CLEANING: OnceLock<Cleaning> = OnceLock::new();
     let cleaning = CLEANING.get_or_init(|| Cleaning {
-        reserved: ReservedNames::new([HeaderName::from_static("x-also-ours")], &[]),
+        reserved: Arc::new(ReservedNames::new([HeaderName::from_static("x-also-ours")], &[])),
         max_headers: 100,
         payload: PayloadLimits { max_bytes: MAX_BODY, timeout: Duration::ZERO },
         trusted_proxies: Vec::new(),
@@ -43,18 +46,24 @@ pub(crate) fn clean(request: Request<Incoming>) -> Result<Inbound, Unclean> {
     Inbound::clean(request, &conn(), cleaning)
 }
 
-/// Sends `raw` over HTTP/1 and shows each request that the server makes of it to `each`, with its number.
-pub(crate) fn http1(raw: &[u8], each: impl AsyncFn(usize, Request<Incoming>)) {
+/// Sends `raw` over HTTP/1 and shows each request that the server makes of it to `each`, with its number and what was found in
+/// its bytes. After one that is refused for its bytes the connection ends.
+pub(crate) fn http1(raw: &[u8], each: impl AsyncFn(usize, Request<Incoming>, Result<(), HeadFault>)) {
+    let (client, server) = tokio::io::duplex(16 << 10);
+    let (server, verdicts) = Followed::new(server);
     let number = std::cell::Cell::new(0);
     let service = service_fn(|request| {
-        let (each, at) = (&each, number.replace(number.get() + 1));
+        let (each, at, head) = (&each, number.replace(number.get() + 1), verdicts.borrow_mut().next());
         async move {
-            each(at, request).await;
-            Ok::<_, Infallible>(Response::new(Full::new(Bytes::new())))
+            each(at, request, head).await;
+            let mut response = Response::new(Full::new(Bytes::new()));
+            if head.is_err() {
+                response.headers_mut().insert("connection", HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(response)
         }
     });
     block_on(async {
-        let (client, server) = tokio::io::duplex(16 << 10);
         let (mut answers, mut requests) = tokio::io::split(client);
         // Half-closed as it will be, the connection still serves what came before the end.
         let serving = hyper::server::conn::http1::Builder::new().half_close(true).serve_connection(TokioIo::new(server), service);

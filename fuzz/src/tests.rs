@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{aws, fost, h2, inbound, jwt, names, pattern};
+use crate::{aws, fost, h2, heads, http_signature, inbound, jwt, message_signature, names, pattern, webhook};
 
 /// Inputs made of each seed; the variable `FUZZ_CHANGES` asks for another number.
 const CHANGES: u64 = 300;
@@ -91,4 +91,24 @@ fn aws_holds_for_its_seeds() {
 #[test]
 fn jwt_holds_for_its_seeds() {
     replay("jwt", jwt::run);
+}
+
+#[test]
+fn message_signature_holds_for_its_seeds() {
+    replay("message_signature", message_signature::run);
+}
+
+#[test]
+fn heads_holds_for_its_seeds() {
+    replay("heads", heads::run);
+}
+
+#[test]
+fn http_signature_holds_for_its_seeds() {
+    replay("http_signature", http_signature::run);
+}
+
+#[test]
+fn webhook_holds_for_its_seeds() {
+    replay("webhook", webhook::run);
 }

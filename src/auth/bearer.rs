@@ -5,9 +5,10 @@
 //! Authorization: TOKEN             with prefix ""
 //! X-Token: TOKEN                   with header = "X-Token"; one of the prefixes may stand before it
 //! Cookie: name=TOKEN               with cookie = "name"
+//! GET /path?access_token=TOKEN     with query_parameter = "access_token"; RFC 6750 section 2.3
 //! ```
 //!
-//! TOKEN is visible ASCII without spaces and commas. Nothing here judges what a token says.
+//! A token in a body (RFC 6750 section 2.2) is never looked for. TOKEN is visible ASCII without spaces and commas. Nothing here judges what a token says.
 
 use std::fmt;
 
@@ -44,7 +45,12 @@ pub struct Carrier {
     header: Option<HeaderName>,
     /// A cookie that holds the token.
     cookie: Option<String>,
+    /// Whether the query parameter `access_token` may hold the token.
+    parameter: bool,
 }
+
+/// The only query parameter that may hold a token: logs and proxies know its name and leave it out.
+const PARAMETER: &str = "access_token";
 
 impl Carrier {
     /// From the settings `prefix` (default `["Bearer"]`), `header` and `cookie`. Reports what is wrong with them under
@@ -77,7 +83,31 @@ impl Carrier {
             report.error("cookie", "this is not a cookie's name", "write it without blanks, =, ; and quotes, such as \"access_token\"");
             valid = false;
         }
-        valid.then_some(Self { prefixes, header, cookie })
+        valid.then_some(Self { prefixes, header, cookie, parameter: false })
+    }
+
+    /// Looks for tokens in the query, too, if `query_parameter` is given. Reports any name but `access_token`.
+    pub fn with_query_parameter(mut self, query_parameter: Option<&str>, report: &mut Report) -> Option<Self> {
+        let Some(name) = query_parameter else { return Some(self) };
+        if name != PARAMETER {
+            report.error("query_parameter", "tokens are read from no other parameter than access_token", "write query_parameter = \"access_token\"");
+            return None;
+        }
+        report.warn("query_parameter", "URLs are kept in logs and histories, and tokens with them", "let clients send the token in a header");
+        self.parameter = true;
+        Some(self)
+    }
+
+    /// The word before a token, as a challenge names it.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        self.prefixes.iter().find(|prefix| !prefix.is_empty()).map_or("Bearer", String::as_str)
+    }
+
+    /// Query parameters that may hold the token: taken off every request before it is forwarded.
+    #[must_use]
+    pub fn parameters(&self) -> &'static [&'static str] {
+        if self.parameter { &[PARAMETER] } else { &[] }
     }
 
     /// The token, if the request bears one in any of the places. `Err` when it stands there but cannot be read, is
@@ -92,7 +122,15 @@ impl Carrier {
             Some(name) => inbound.cookie(name).map_err(Refusal::Malformed)?,
             None => None,
         };
-        self.choose(authorization, header, cookie)
+        let token = self.choose(authorization, header, cookie)?;
+        if !self.parameter {
+            return Ok(token);
+        }
+        match (inbound.access_token().map_err(Refusal::Malformed)?.map(plain).transpose()?, token) {
+            // RFC 6750 section 2: one method a request, the more so with the one that ends in logs.
+            (Some(_), Some(_)) => Err(Refusal::Malformed("a token in the query and another elsewhere")),
+            (parameter, token) => Ok(parameter.or(token)),
+        }
     }
 
     /// Headers and cookies that hold the token.
@@ -279,8 +317,19 @@ mod tests {
             assert_eq!(Carrier::build(prefix, header, cookie, &mut report), None);
             assert_eq!(report.problems().first().unwrap().key, key);
         }
-        let plain = Carrier::build(None, None, None, &mut Report::default()).unwrap();
-        assert_eq!(plain.prefixes, ["Bearer"]);
+        let plain = || Carrier::build(None, None, None, &mut Report::default()).unwrap();
+        assert_eq!((plain().prefixes, plain().parameters().len()), (vec!["Bearer".to_owned()], 0));
+        for (name, works) in [(None, true), (Some("access_token"), true), (Some(""), false), (Some("token"), false), (Some("Access_Token"), false)] {
+            let mut report = Report::default();
+            let built = plain().with_query_parameter(name, &mut report);
+            assert_eq!((built.is_some(), report.has_errors()), (works, !works), "{name:?}");
+            assert_eq!(built.is_some_and(|built| built.parameters() == ["access_token"]), name == Some("access_token"));
+        }
+    }
+
+    #[test]
+    fn a_challenge_begins_with_the_first_word() {
+        assert_eq!((carrier(&["", "Token", "Bearer"]).word(), carrier(&[""]).word(), carrier(&[]).word()), ("Token", "Bearer", "Bearer"));
     }
 
     #[test]

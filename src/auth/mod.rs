@@ -6,32 +6,39 @@
 pub mod aws_v4;
 mod basic;
 mod bearer;
+mod challenge;
 pub mod fost;
+pub mod http_message_signature;
+pub mod http_signature;
 mod jwt;
+mod order;
 mod policy;
 pub mod query_hmac;
+mod refusal;
 pub mod s3_v2;
 mod sender;
 mod signing;
 mod token;
 mod token_review;
 mod uploads;
+pub mod webhook;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderValue;
 use serde::Deserialize;
 
 use crate::inbound::{Conn, Inbound};
-use crate::payload::PayloadError;
-use crate::store::{Stores, Unavailable};
+use crate::store::Stores;
+use crate::store::revocations::Revocations;
 use crate::types::Report;
 
 pub use crate::store::facts::Subject;
 pub use crate::types::{claim, valid_user_name};
+pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
+pub use order::{Witness, authenticate};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
-pub use signing::SignError;
+pub use refusal::{AuthError, ErrorForm, Refusal};
+pub use signing::{ALGORITHMS, SignError, valid_scope};
 
 /// A caller whose credential was verified.
 #[derive(Debug)]
@@ -43,126 +50,6 @@ pub struct Identity {
     /// Query parameters that carried the credential and that the application does not see.
     pub query_credentials: &'static [&'static str],
 }
-
-/// Why there is no identity.
-#[derive(Debug, thiserror::Error)]
-pub enum AuthError {
-    /// The credential is missing or wrong: 401.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The same, told in the scheme's own words, which its clients know.
-    #[error("{0}")]
-    RefusedAs(#[source] Refusal, ErrorForm),
-    /// Nobody can say at the moment: 503.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-    /// The body that the signature covers could not be read: 413, 408 or 400.
-    #[error(transparent)]
-    Payload(PayloadError),
-}
-
-impl From<PayloadError> for AuthError {
-    /// A body that is not the one that was signed is a wrong credential.
-    fn from(error: PayloadError) -> Self {
-        match error {
-            PayloadError::Mismatch(mismatch) => Self::Refused(Refusal::Wrong(mismatch.0)),
-            PayloadError::TooLarge(_) | PayloadError::TimedOut | PayloadError::Broken(_) | PayloadError::Spool(_) => Self::Payload(error),
-        }
-    }
-}
-
-/// Why a credential was refused. `Display` is for the log; the client sees [`Refusal::code`] at most.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No credential that any scheme of the route knows.
-    #[error("no credential was presented")]
-    Missing,
-    /// A credential was presented that no scheme of the route claims.
-    #[error("no scheme of this route accepts the credential presented")]
-    Unclaimed,
-    /// Not of the form that its scheme asks for.
-    #[error("malformed credential: {0}")]
-    Malformed(&'static str),
-    /// The signature, secret or password is wrong, or the key, token or user is not known. One answer for all of
-    /// these, so that nobody learns which keys or users exist; the log is told more.
-    #[error("wrong credential: {0}")]
-    Wrong(&'static str),
-    /// Past its expiry.
-    #[error("the credential has expired")]
-    Expired,
-    /// Not valid yet.
-    #[error("the credential is not valid yet")]
-    NotYetValid,
-    /// Its time is too far from this machine's clock.
-    #[error("the timestamp is {0} s away from this machine's clock")]
-    Skewed(i64),
-    /// A token for somebody else.
-    #[error("the token is meant for another audience")]
-    WrongAudience,
-    /// A token by somebody else.
-    #[error("the token is from another issuer")]
-    WrongIssuer,
-    /// A signature that may be used once was used before.
-    #[error("the signature was used before")]
-    Replayed,
-    /// The key is good, but not for this.
-    #[error("the key may not do this: {0}")]
-    Forbidden(&'static str),
-}
-
-impl Refusal {
-    /// A short, fixed code: for the log, the metric label and the client.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Missing => "credentials_missing",
-            Self::Unclaimed => "credentials_not_accepted",
-            Self::Malformed(_) => "credentials_malformed",
-            Self::Wrong(_) => "credentials_wrong",
-            Self::Expired => "credentials_expired",
-            Self::NotYetValid => "credentials_not_yet_valid",
-            Self::Skewed(_) => "clock_skew",
-            Self::WrongAudience => "wrong_audience",
-            Self::WrongIssuer => "wrong_issuer",
-            Self::Replayed => "replayed",
-            Self::Forbidden(_) => "key_not_allowed",
-        }
-    }
-}
-
-/// How a scheme tells its clients that they were refused, where that is not by 401 and a challenge.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ErrorForm {
-    /// 403 and `{"error": TEXT}`. The text holds nothing of the request.
-    Forbidden(Cow<'static, str>),
-    /// 401 with exactly this challenge, and a nonce that the next proof is to hold (RFC 9449 section 8).
-    Challenge(Box<OwnChallenge>),
-    /// 401 and `{"status_code":401,"error":ERROR,"description":DESCRIPTION}`, as Flask-JWT has it.
-    FlaskJwt {
-        /// The kind of refusal.
-        error: &'static str,
-        /// What was wrong.
-        description: &'static str,
-    },
-}
-
-/// Headers of a refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnChallenge {
-    /// `WWW-Authenticate`.
-    pub challenge: HeaderValue,
-    /// `DPoP-Nonce`.
-    pub nonce: Option<HeaderValue>,
-}
-
-impl ErrorForm {
-    /// `WWW-Authenticate` of Flask-JWT.
-    pub const FLASK_JWT_CHALLENGE: &'static str = "JWT realm=\"Login Required\"";
-}
-
-/// One way to prove who one is: a value for `WWW-Authenticate`.
-#[derive(Debug, Clone)]
-pub struct Challenge(pub HeaderValue);
 
 /// Headers and cookies that carry credentials of a scheme: removed from every request before it is forwarded.
 #[derive(Debug, Default)]
@@ -218,8 +105,8 @@ macro_rules! schemes {
                 match &self.kind { $(Kind::$type(scheme) => scheme.authenticate(conn, inbound).await,)+ }
             }
 
-            fn challenge(&self, why: &Refusal) -> Challenge {
-                match &self.kind { $(Kind::$type(scheme) => scheme.challenge(why),)+ }
+            fn offer(&self, why: &Refusal) -> Offer {
+                match &self.kind { $(Kind::$type(scheme) => scheme.challenge(why).into(),)+ }
             }
 
             /// Where this scheme's credentials travel.
@@ -238,8 +125,14 @@ schemes! {
     query_hmac::QueryHmac = "query-hmac",
     /// Requests and URLs signed as Amazon S3 once asked for, signature version 2.
     s3_v2::S3V2 = "s3-v2",
+    /// Requests signed as RFC 9421 says.
+    http_message_signature::HttpMessageSignature = "http-message-signature",
     /// Requests and URLs signed as Amazon's services ask for, signature version 4.
     aws_v4::AwsV4 = "aws-v4",
+    /// Requests signed by the drafts before RFC 9421, as clients of Kong and APISIX do.
+    http_signature::HttpSignature = "http-signature",
+    /// Deliveries that a service signs: webhooks.
+    webhook::Webhook = "webhook",
     /// JSON Web Tokens of an identity provider.
     jwt::Jwt = "jwt",
     /// Opaque bearer tokens.
@@ -258,9 +151,27 @@ pub struct Scheme {
     /// Its kind, such as `jwt`: a metric label.
     pub kind_name: &'static str,
     kind: Kind,
+    revocations: Arc<Revocations>,
 }
 
 impl Scheme {
+    /// Query parameters that may carry this scheme's credential and that no application sees.
+    #[must_use]
+    pub fn parameters(&self) -> &'static [&'static str] {
+        if let Kind::Token(token) = &self.kind {
+            token.parameters()
+        } else if let Kind::Jwt(jwt) = &self.kind {
+            jwt.parameters()
+        } else {
+            &[]
+        }
+    }
+
+    /// Whether its credential is a bearer token: one that an opaque scheme does not know may still be its own.
+    fn reads_bearer_tokens(&self) -> bool {
+        matches!(self.kind, Kind::Token(_) | Kind::Jwt(_) | Kind::TokenReview(_))
+    }
+
     /// How its clients are told that they are not known, where that is not everybody's way.
     fn own_words(&self, inbound: &Inbound, why: &Refusal) -> Option<ErrorForm> {
         if let Kind::Jwt(jwt) = &self.kind { jwt.own_words(inbound, why) } else { None }
@@ -269,76 +180,16 @@ impl Scheme {
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
-        Some(Self { name: name.into(), kind_name, kind })
+        Some(Self { name: name.into(), kind_name, kind, revocations: Arc::clone(&stores.revocations) })
     }
-}
 
-/// What one scheme said, for the metric `doorward_auth_total{scheme,outcome,reason}`.
-pub trait Witness {
-    /// `scheme` is `None` when no scheme claimed the request.
-    fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>);
-}
-
-/// Establishes who is asking. `Ok(None)` on a public route alone.
-pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, witness: &mut impl Witness) -> Result<Option<Identity>, AuthError> {
-    let schemes = match access {
-        Access::Public => return Ok(None),
-        Access::Accept(schemes) => schemes,
-    };
-    for scheme in schemes {
-        match scheme.attempt(conn, inbound).await {
-            Ok(None) => {}
-            Ok(Some(identity)) => {
-                witness.attempted(Some(scheme), &Ok(()));
-                return Ok(Some(identity));
-            }
-            Err(error) => {
-                witness.attempted(Some(scheme), &Err(&error));
-                return Err(error);
-            }
+    /// Whom the request comes from by this scheme, unless that credential was revoked: asked last, of every answer, so that
+    /// a revocation ends also what is remembered or was being looked up.
+    async fn identify(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
+        let Some(identity) = self.attempt(conn, inbound).await? else { return Ok(None) };
+        if self.revocations.permits(&identity.subject)? {
+            return Ok(Some(identity));
         }
-    }
-    let refusal = if inbound.presents_credentials() { Refusal::Unclaimed } else { Refusal::Missing };
-    let error = match schemes.first().and_then(|first| first.own_words(inbound, &refusal)) {
-        Some(form) => AuthError::RefusedAs(refusal, form),
-        None => AuthError::Refused(refusal),
-    };
-    witness.attempted(None, &Err(&error));
-    Err(error)
-}
-
-/// What to tell a client that was refused: one challenge for each word that `Authorization` may start with. Where two schemes
-/// share a word, the first of the route speaks for both: clients read two challenges of one name as a contradiction.
-#[must_use]
-pub fn challenges(access: &Access, why: &Refusal) -> Vec<Challenge> {
-    match access {
-        Access::Public => Vec::new(),
-        Access::Accept(schemes) => one_of_each_word(schemes.iter().map(|scheme| scheme.challenge(why))),
-    }
-}
-
-fn one_of_each_word(challenges: impl Iterator<Item = Challenge>) -> Vec<Challenge> {
-    fn word(challenge: &Challenge) -> &[u8] {
-        challenge.0.as_bytes().split(|b| *b == b' ').next().unwrap_or_default()
-    }
-    let mut all: Vec<Challenge> = Vec::new();
-    for challenge in challenges {
-        if !all.iter().any(|other| word(other).eq_ignore_ascii_case(word(&challenge))) {
-            all.push(challenge);
-        }
-    }
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_way_to_authenticate_is_offered_once() {
-        let texts = ["FOST realm=\"a\"", "Bearer realm=\"a\"", "bearer realm=\"a\", error=\"x\"", "Basic realm=\"a\"", "Bearers"];
-        let offered = one_of_each_word(texts.iter().map(|text| Challenge(HeaderValue::from_static(text))));
-        let offered: Vec<_> = offered.iter().map(|challenge| challenge.0.as_bytes()).collect();
-        assert_eq!(offered, [&b"FOST realm=\"a\""[..], b"Bearer realm=\"a\"", b"Basic realm=\"a\"", b"Bearers"]);
+        Err(Refusal::Wrong("the credential was revoked").into())
     }
 }

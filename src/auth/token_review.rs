@@ -29,6 +29,7 @@ use crate::idp::{Client, IssuerUrl, bearer_header};
 use crate::inbound::{Conn, Inbound};
 use crate::store::cache::{Known, Limits};
 use crate::store::facts::Facts;
+use crate::store::facts::Origin;
 use crate::store::jwks::bearer_token;
 use crate::store::{Stores, Unavailable};
 use crate::types::{self, Report, unix_now};
@@ -124,6 +125,7 @@ impl TokenReview {
         let reviewer = Reviewer { client: client?, url: url?, bearer_token_file: settings.bearer_token_file, audiences: audiences? };
         let limits = Limits::new(&stores.cache, LOADS);
         let known = Known::new(SOURCE, limits, stores.aux.clone(), Arc::clone(&stores.metrics), |metrics| &metrics.tokens);
+        let known = known.ended_by(&stores.revocations);
         Some(Self { name: name.into(), carrier, issuer: settings.issuer, reviewer: Arc::new(reviewer), known })
     }
 
@@ -261,7 +263,8 @@ fn read(body: &[u8], token: &str, audiences: &[String]) -> Result<Option<Subject
     claims.insert("aud".to_owned(), accepted.into());
     claims.insert("extra".to_owned(), user.extra.into());
     let groups = user.groups.into_iter().filter(|group| valid_user_name(group)).collect();
-    Ok(Some(Subject { user: user.username, groups, expires: expiry(token), claims, ..Subject::default() }))
+    let origin = Origin::of_known_token(token, &claims);
+    Ok(Some(Subject { user: user.username, groups, expires: expiry(token), claims, origin, ..Subject::default() }))
 }
 
 /// The token's own `exp`. The server has verified it; it does not say it.

@@ -90,9 +90,12 @@ Exit codes:
 pub const KEY: &str = "\
 Examples:
   doorward key add aspnet --user webshop --path '/api/**' --json
-  doorward key add batch --impersonate
+  doorward key add batch --impersonate --group staff --scope read --ttl 90d
+  doorward key add partner --public-key-file partner.pem --algorithm ed25519
   doorward key rotate aspnet && doorward key rotate aspnet --finish
+  doorward key disable batch && doorward key enable batch
   doorward key revoke batch
+  doorward key import --from kong kong.yaml --dry-run
 
 Exit codes:
   0  it is done
@@ -101,7 +104,23 @@ Exit codes:
 pub const KEY_ADD: &str = "\
 Examples:
   doorward key add aspnet --user webshop --impersonate --path '/api/**' --path '/export'
-  doorward key add aspnet --json | jq -r .secret > aspnet.key";
+  doorward key add aspnet --json | jq -r .secret > aspnet.key
+  doorward key add partner --public-key-file partner.pem --algorithm ed25519
+  doorward key add trial --not-before 2027-01-01 --expires 2027-02-01";
+
+pub const KEY_IMPORT: &str = "\
+Examples:
+  doorward key import --from kong kong.yaml --dry-run
+  deck gateway dump -o - | doorward key import --from kong -
+  doorward key import --from apisix conf/apisix.yaml --replace
+  doorward key import --from dj-api-auth sqlite:/srv/app/db.sqlite3
+  doorward key import --from dj-api-auth postgres://reader@db.example.com/app \\
+      --password-file db.key
+
+Exit codes:
+  0  it is done; what was left out is listed
+  1  it could not be done; with a source that could not be read, the store is
+     as it was";
 
 pub const USER: &str = "\
 Examples:

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use doorward::config::{Config, Lines};
 use doorward::observe::{self, Reloads};
 use doorward::reload::build_world;
-use doorward::server::{self, Listeners, World, worker_count};
+use doorward::server::{self, Desk, Listeners, World, worker_count};
 use doorward::store::Stores;
 use doorward::telemetry::Telemetry;
 use doorward::types::Report;
@@ -62,7 +62,7 @@ async fn start(
 ) -> anyhow::Result<ExitCode> {
     // Before anybody can know that Doorward is there: a signal that came earlier would end it the rough way.
     let (stop, hangup) = (stop_signal(leave)?, signal(SignalKind::hangup())?);
-    let (listen, limits) = (config.listen.clone(), config.limits.clone());
+    let (listen, limits, admin) = (config.listen.clone(), config.limits.clone(), config.admin.clone());
     let opened = Stores::open(config.store.as_ref(), &config.cache, Handle::current(), &mut report).await;
     let built = opened.as_ref().and_then(|stores| build_world(config, stores, &telemetry, worker_count(), &mut report));
     let listeners = if built.is_some() { Listeners::bind(&listen, &mut report) } else { None };
@@ -74,13 +74,15 @@ async fn start(
     let reloads = Arc::new(Reloads::default());
     observe::publish(&telemetry, &stores, &reloads);
     stores.jwks.prefetch();
+    // Read a second time: whatever is wrong with it was reported when the world was built.
+    let desk = Desk::new(Arc::clone(&stores), admin.read(true, &mut Report::default()).as_ref());
     tokio::spawn(Arc::clone(&world.certificates).watch(telemetry.clone()));
     tokio::spawn(sweep(Arc::clone(&world)));
     let reloading = Reloading { path: path.to_owned(), stores, world: Arc::clone(&world), telemetry: telemetry.clone(), reloads };
     tokio::spawn(reloading.watch(hangup));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     ready();
-    server::serve(listeners, world, telemetry, limits, stop).await?;
+    server::serve(listeners.with_desk(desk), world, telemetry, limits, stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{anyhow, ensure};
 use clap::Subcommand;
 use doorward::auth::valid_user_name;
+use doorward::store::revocations::Revocation;
 use doorward::store::sql::{Db, TokenListing};
 use doorward::store::tokens;
 use doorward::types::{HumanDuration, unix_now};
@@ -28,7 +29,7 @@ enum Command {
     List(List),
     /// Refuse a token from now on
     ///
-    /// A Doorward that serves follows within cache.max_age.
+    /// A Doorward that serves follows within cache.max_age; at once if cache.shared is set.
     Revoke(Revoke),
 }
 
@@ -72,7 +73,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Issue(args) => open_store::answer(&args.config, |db| async move { issue(&db, args).await }),
         Command::List(args) => open_store::answer(&args.config, |db| async move { list(&db, args.json, unix_now()).await }),
-        Command::Revoke(args) => open_store::answer(&args.config, |db| async move { revoke(&db, &args.id).await }),
+        Command::Revoke(args) => {
+            open_store::answer_and_tell(&args.config, Revocation::StoredToken(&args.id), |db| async move { revoke(&db, &args.id).await })
+        }
     }?;
     Ok(ExitCode::SUCCESS)
 }

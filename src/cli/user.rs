@@ -7,6 +7,7 @@ use anyhow::{Context, ensure};
 use clap::Subcommand;
 use doorward::auth::valid_user_name;
 use doorward::store::passwords::{MAX_PASSWORD_BYTES, hash_password};
+use doorward::store::revocations::Revocation;
 use doorward::store::sql::{Db, NewUser, UserListing};
 use doorward::types::Secret;
 use serde_json::json;
@@ -30,13 +31,13 @@ enum Command {
     List(List),
     /// Keep a user out: by password and by token
     ///
-    /// A Doorward that serves follows within cache.max_age.
+    /// A Doorward that serves follows within cache.max_age; at once if cache.shared is set.
     Disable(Named),
     /// Let a disabled user in again
     Enable(Named),
     /// Give a user another password; it is asked for on the terminal
     ///
-    /// A Doorward that serves accepts the old password until cache.max_age has passed.
+    /// A Doorward that serves accepts the old password until cache.max_age has passed; no longer if cache.shared is set.
     Passwd(Passwd),
 }
 
@@ -90,11 +91,23 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match &args.command {
         Command::Add(args) => open_store::answer(&args.config, |db| async move { add(&db, args, || password(args.password_stdin)).await }),
         Command::List(args) => open_store::answer(&args.config, |db| async move { list(&db, args.json).await }),
-        Command::Disable(args) => open_store::answer(&args.config, |db| async move { set_disabled(&db, &args.name, true).await }),
-        Command::Enable(args) => open_store::answer(&args.config, |db| async move { set_disabled(&db, &args.name, false).await }),
-        Command::Passwd(args) => {
-            open_store::answer(&args.config, |db| async move { passwd(&db, &args.name, || password(args.password_stdin)).await })
+        Command::Disable(args) => {
+            open_store::answer_and_tell(
+                &args.config,
+                Revocation::FactsAbout(&args.name),
+                |db| async move { set_disabled(&db, &args.name, true).await },
+            )
         }
+        Command::Enable(args) => {
+            open_store::answer_and_tell(
+                &args.config,
+                Revocation::FactsAbout(&args.name),
+                |db| async move { set_disabled(&db, &args.name, false).await },
+            )
+        }
+        Command::Passwd(args) => open_store::answer_and_tell(&args.config, Revocation::FactsAbout(&args.name), |db| async move {
+            passwd(&db, &args.name, || password(args.password_stdin)).await
+        }),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -23,6 +23,9 @@ pub struct Config {
     pub tls: server::tls::Settings,
     /// `[upstream]`
     pub upstream: proxy::upstream::Settings,
+    /// `[admin]`
+    #[serde(default)]
+    pub admin: server::AdminSettings,
     /// `[limits]`
     #[serde(default)]
     pub limits: server::Limits,

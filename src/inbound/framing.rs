@@ -1,19 +1,19 @@
 //! Where a request ends, what it expects, and whether it wants to become a tunnel.
+//!
+//! Over HTTP/1 `heads` has looked at the bytes before; here stands what is left of the head, and all of one over HTTP/2.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Version};
 
 use super::Unclean;
+use super::heads::plain_number;
 use crate::payload::Payload;
 
 /// RFC 9112 section 6: one way to say where the body ends, in its canonical form.
 pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Unclean> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     if let Some(length) = lengths.next() {
-        let digits = length.as_bytes();
-        let canonical = digits == b"0"
-            || (digits.first().is_some_and(|first| (b'1'..=b'9').contains(first)) && digits.iter().all(u8::is_ascii_digit) && digits.len() <= 18);
-        if !canonical {
+        if plain_number(length.as_bytes()).is_none() {
             return Err(Unclean::Framing("Content-Length is not a plain number"));
         }
         if lengths.next().is_some() {
@@ -28,7 +28,6 @@ pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(),
         if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
             return Err(Unclean::Framing("Transfer-Encoding other than chunked"));
         }
-        // hyper 1.12 takes the length away itself, reads the chunks and closes afterwards. Should it ever stop doing so, this stands.
         if headers.contains_key(header::CONTENT_LENGTH) {
             return Err(Unclean::Framing("both Transfer-Encoding and Content-Length"));
         }

@@ -7,10 +7,16 @@
 mod conn;
 mod cookies;
 mod framing;
+mod heads;
 mod host;
 mod names;
+mod proxied;
+mod query;
 mod target;
 mod told;
+mod unclean;
+
+use std::sync::{Arc, OnceLock};
 
 use http::header::{self, AsHeaderName, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
@@ -18,15 +24,17 @@ use http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
-use crate::payload::{Payload, PayloadError, PayloadLimits};
+use crate::payload::{Payload, PayloadLimits};
 
 use told::Told;
 
 pub use conn::{ClientCertificate, Conn, Open, Peer};
 pub use cookies::holds as sends_cookie;
+pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
 pub use target::path_is_clear;
+pub use unclean::Unclean;
 
 /// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
 /// lower case.
@@ -59,40 +67,11 @@ const METHODS: &[&str] = &[
     "PURGE",
 ];
 
-/// Why a request was refused before anything else looked at it.
-#[derive(Debug, thiserror::Error)]
-pub enum Unclean {
-    /// 405, and the connection is closed.
-    #[error("the method is not let through")]
-    Method,
-    /// 400.
-    #[error("ambiguous target: {0}")]
-    Target(&'static str),
-    /// 400.
-    #[error("ambiguous host: {0}")]
-    Host(&'static str),
-    /// 400.
-    #[error("ambiguous header: {0}")]
-    Header(&'static str),
-    /// 400.
-    #[error("ambiguous framing: {0}")]
-    Framing(&'static str),
-    /// 417.
-    #[error("an expectation other than 100-continue")]
-    Expectation,
-    /// 431.
-    #[error("more header lines than allowed")]
-    TooManyHeaders,
-    /// 413.
-    #[error(transparent)]
-    Payload(#[from] PayloadError),
-}
-
 /// How requests are cleaned.
 #[derive(Debug)]
 pub struct Cleaning {
     /// Names that no client may send.
-    pub reserved: ReservedNames,
+    pub reserved: Arc<ReservedNames>,
     /// Most header lines.
     pub max_headers: usize,
     /// How much of a body is taken.
@@ -119,9 +98,12 @@ pub struct Inbound {
     decoded_path: Option<String>,
     host: Host,
     headers: HeaderMap,
+    proxy_authorization: Option<HeaderValue>,
     payload: Payload,
     upgrade: Option<WantedUpgrade>,
     told: Told,
+    /// Decoded when it is first asked for.
+    access_token: OnceLock<Result<Option<String>, &'static str>>,
 }
 
 impl Inbound {
@@ -144,11 +126,14 @@ impl Inbound {
         if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Unclean::Header("more than one Authorization"));
         }
-        let payload = Payload::new(body, cleaning.payload)?;
+        let mut payload = Payload::new(body, cleaning.payload)?;
         let upgrade =
             framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
-        names::strip_hop_by_hop(headers)?;
+        let proxy_authorization = names::strip_hop_by_hop(headers)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
+        if !payload.is_empty() {
+            payload.sent_by(told.client(conn));
+        }
         cleaning.reserved.strip(headers);
         cookies::join(headers)?;
         Ok(Self {
@@ -157,9 +142,11 @@ impl Inbound {
             decoded_path,
             host,
             headers: parts.headers,
+            proxy_authorization,
             payload,
             upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
             told,
+            access_token: OnceLock::new(),
         })
     }
 
@@ -250,6 +237,16 @@ impl Inbound {
         self.single(header::COOKIE)?.map_or(Ok(None), |line| cookies::find(line, name))
     }
 
+    /// The query parameter `access_token`, decoded as a form is; `Ok(None)` when it is absent or empty. An error when it is
+    /// sent more than once, under whatever spelling, or does not decode.
+    pub fn access_token(&self) -> Result<Option<&str>, &'static str> {
+        let found = self.access_token.get_or_init(|| query::single(self.query().unwrap_or_default(), "access_token"));
+        match found {
+            Ok(token) => Ok(token.as_deref().filter(|token| !token.is_empty())),
+            Err(why) => Err(why),
+        }
+    }
+
     /// Whether it presents something that looks like a credential: `Authorization`, or `_k` and `_s` in the query.
     #[must_use]
     pub fn presents_credentials(&self) -> bool {
@@ -266,7 +263,7 @@ impl Inbound {
     /// Takes query parameters away, those that carried a credential. What is left keeps its bytes and its order.
     pub fn forget_parameters(&mut self, names: &[&str]) {
         let Some(query) = self.target.query() else { return };
-        let kept: Vec<&str> = query.split('&').filter(|part| !names.contains(&part.split('=').next().unwrap_or(part))).collect();
+        let kept: Vec<&str> = query.split('&').filter(|part| !names.iter().any(|name| query::is_named(part, name))).collect();
         let target = if kept.is_empty() { self.target.path().to_owned() } else { format!("{}?{}", self.target.path(), kept.join("&")) };
         // A part of a valid target is a valid target; were it not, the longer one would stay and the upstream would see a spent credential.
         if let Ok(target) = PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)) {

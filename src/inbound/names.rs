@@ -5,9 +5,10 @@
 
 use std::collections::HashSet;
 
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Unclean;
+use crate::payload::CleanTrailers;
 
 /// Headers of one hop (RFC 9110 section 7.6.1 and its ancestors), and those that decide framing: never copied.
 const HOP_BY_HOP: &[&str] = &[
@@ -148,8 +149,18 @@ impl ReservedNames {
     }
 }
 
-/// Removes what ends at this hop: the names that `Connection` lists, and the fixed ones.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), Unclean> {
+impl CleanTrailers for ReservedNames {
+    /// Trailers of an answer: an application that folds names, or echoes what it was told, tells no client.
+    fn clean(&self, trailers: &mut HeaderMap) {
+        self.strip(trailers);
+    }
+}
+
+/// Removes what ends at this hop: the names that `Connection` lists, and the fixed ones. Gives back `Proxy-Authorization` if there
+/// was one line of it: it is meant for this hop.
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, Unclean> {
+    let mut lines = headers.get_all(header::PROXY_AUTHORIZATION).iter();
+    let for_this_hop = lines.next().filter(|_| lines.next().is_none()).cloned();
     if headers.contains_key(header::CONNECTION) {
         let mut listed = Vec::new();
         for value in headers.get_all(header::CONNECTION) {
@@ -164,7 +175,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<(), Unclean> {
         }
     }
     remove_if(headers, |name| HOP_BY_HOP.contains(&name.as_str()));
-    Ok(())
+    Ok(for_this_hop)
 }
 
 /// Removes what ends at this hop from an upstream's response; malformed names in `Connection` name nothing.

@@ -4,6 +4,7 @@ use http::header::HeaderMap;
 use ipnet::IpNet;
 
 use super::Conn;
+use crate::types::AddressBlock;
 
 /// Longer ids are not passed on: they end up in every log.
 const MAX_ID_BYTES: usize = 128;
@@ -27,6 +28,14 @@ impl Told {
             _ => Self::default(),
         }
     }
+
+    /// Whom what the request takes up is counted for: the peer, or whom a trusted proxy had before it. `None` on a local
+    /// socket.
+    pub(super) fn client(&self, conn: &Conn) -> Option<AddressBlock> {
+        // The last one is the proxy's own word; those before it are the client's.
+        let told = self.forwarded_for.as_deref().and_then(|chain| chain.rsplit(',').next()?.trim().parse().ok());
+        told.or_else(|| conn.peer.ip()).map(AddressBlock::from)
+    }
 }
 
 fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
@@ -46,13 +55,30 @@ mod tests {
     use super::*;
     use crate::inbound::{Open, Peer};
 
+    fn conn() -> Conn {
+        Conn::new(Peer::Ip("10.1.2.3:4".parse().unwrap()), None, None, 0, Open::default())
+    }
+
     fn told(trusted: &str, lines: &[(&'static str, &str)]) -> Told {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, value.parse().unwrap());
         }
-        let conn = Conn::new(Peer::Ip("10.1.2.3:4".parse().unwrap()), None, None, 0, Open::default());
-        Told::read(&conn, &headers, &[trusted.parse().unwrap()])
+        Told::read(&conn(), &headers, &[trusted.parse().unwrap()])
+    }
+
+    #[test]
+    fn what_is_taken_up_counts_for_whom_a_trusted_proxy_names_last() {
+        let block = |address: &str| Some(AddressBlock::from(address.parse::<std::net::IpAddr>().unwrap()));
+        for (trusted, chain, client) in [
+            ("10.0.0.0/8", "9.9.9.9, 1.1.1.1", "1.1.1.1"),
+            ("10.0.0.0/8", "2001:db8::7", "2001:db8::1"),
+            ("10.0.0.0/8", "1.1.1.1, unknown", "10.1.2.3"),
+            ("192.168.0.0/16", "1.1.1.1", "10.1.2.3"),
+        ] {
+            assert_eq!(told(trusted, &[("x-forwarded-for", chain)]).client(&conn()), block(client), "{chain}");
+        }
+        assert_eq!(Told::default().client(&Conn::new(Peer::Unix, None, None, 0, Open::default())), None);
     }
 
     #[test]

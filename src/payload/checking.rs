@@ -35,9 +35,9 @@ pub(super) struct Checking {
 }
 
 impl Checking {
-    fn new(check: Box<dyn BodyCheck>, room: &Arc<Room>, sent: Option<u64>) -> Self {
+    fn new(check: Box<dyn BodyCheck>, share: Share, sent: Option<u64>) -> Self {
         let left = check.length(sent);
-        Self { check, ready: Ready::default(), share: Share::new(room), left, passed: false, failed: false }
+        Self { check, ready: Ready::default(), share, left, passed: false, failed: false }
     }
 
     /// All was forwarded.
@@ -91,7 +91,7 @@ impl Payload {
         if self.checking.is_some() {
             return Err(Mismatch("the body is verified on its way already").into());
         }
-        self.checking = Some(Box::new(Checking::new(Box::new(check), room, self.source_hint().exact())));
+        self.checking = Some(Box::new(Checking::new(Box::new(check), Share::new(room, self.client), self.source_hint().exact())));
         while self.checking.as_mut().is_some_and(|checking| checking.reads_ahead()) {
             std::future::poll_fn(|cx| self.poll_step(cx)).await?;
         }

@@ -24,10 +24,12 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
+use crate::types::AddressBlock;
+
 pub use check::{Algorithm, BodyCheck, Digests, Mismatch, Ready};
 use checking::Checking;
 pub use progress::Progress;
-pub use response::{Finished, ResponseBody};
+pub use response::{CleanTrailers, Finished, ResponseBody};
 pub use room::Room;
 use spool::Spool;
 use verdict::State;
@@ -70,6 +72,7 @@ pub struct Payload {
     limits: PayloadLimits,
     progress: Arc<Progress>,
     window: Window,
+    client: Option<AddressBlock>,
     /// Where the body is verified on its way.
     checking: Option<Box<Checking>>,
     verdict: Option<Arc<Verdict>>,
@@ -91,7 +94,12 @@ impl Payload {
         }
         let source = if body.is_end_stream() { Source::Empty } else { Source::Client(body) };
         let progress = Arc::new(Progress { ended: AtomicBool::new(matches!(source, Source::Empty)), ..Progress::default() });
-        Ok(Self { source, limits, progress, window: Window::default(), checking: None, verdict: None, delivery: None })
+        Ok(Self { source, limits, progress, window: Window::default(), client: None, checking: None, verdict: None, delivery: None })
+    }
+
+    /// Whose share of a room it takes, should any of it be held. Those without an address share one.
+    pub fn sent_by(&mut self, client: Option<AddressBlock>) {
+        self.client = client;
     }
 
     /// Whether the request has no body at all, as opposed to one that is still to come.
@@ -145,7 +153,7 @@ impl Payload {
             if body.size_hint().lower() > limit {
                 return Err(PayloadError::TooLarge(limit));
             }
-            let mut spool = Spool::new(room);
+            let mut spool = Spool::new(room, self.client);
             while let Some(piece) = std::future::poll_fn(|cx| self.poll_client(cx)).await {
                 let piece = piece?;
                 if spool.len() + piece.len() as u64 > limit {
@@ -266,7 +274,16 @@ impl Drop for Payload {
         let Some(verdict) = self.verdict.take() else { return };
         let (source, window) = (std::mem::replace(&mut self.source, Source::Empty), std::mem::take(&mut self.window));
         let (progress, checking) = (Arc::clone(&self.progress), self.checking.take());
-        verdict.settle(State::Left(Box::new(Self { source, limits: self.limits, progress, window, checking, verdict: None, delivery: None })));
+        verdict.settle(State::Left(Box::new(Self {
+            source,
+            limits: self.limits,
+            progress,
+            window,
+            client: self.client,
+            checking,
+            verdict: None,
+            delivery: None,
+        })));
     }
 }
 

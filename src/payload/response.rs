@@ -37,7 +37,14 @@ struct Upstream {
     timer: Option<Pin<Box<Sleep>>>,
     moved: Option<Instant>,
     clean_trailers: fn(&mut HeaderMap),
+    also_clean: Option<Arc<dyn CleanTrailers>>,
     finished: Option<Finished>,
+}
+
+/// Takes out of an answer's trailers what no client is told.
+pub trait CleanTrailers: std::fmt::Debug + Send + Sync {
+    /// Sees all trailers, once.
+    fn clean(&self, trailers: &mut HeaderMap);
 }
 
 /// Called once with `true` when the upstream's body was read to its end, else with `false` when it is dropped.
@@ -97,11 +104,18 @@ impl ResponseBody {
     /// The upstream's body, streamed. Nothing for `idle_timeout` breaks it off. `clean_trailers` sees trailers before the client.
     #[must_use]
     pub fn upstream(body: Incoming, idle_timeout: Duration, clean_trailers: fn(&mut HeaderMap), finished: Finished) -> Self {
-        let mut upstream = Upstream { body, idle_timeout, timer: None, moved: None, clean_trailers, finished: Some(finished) };
+        let mut upstream = Upstream { body, idle_timeout, timer: None, moved: None, clean_trailers, also_clean: None, finished: Some(finished) };
         if upstream.body.is_end_stream() {
             upstream.end(true);
         }
         Self { source: Source::Upstream(upstream), entry: None }
+    }
+
+    /// Lets `clean` see the upstream's trailers too.
+    pub fn clean_trailers(&mut self, clean: Arc<dyn CleanTrailers>) {
+        if let Source::Upstream(upstream) = &mut self.source {
+            upstream.also_clean = Some(clean);
+        }
     }
 
     /// Hands over the access-log entry, to be written when this body has ended. `expects_body` is false for HEAD, 204 and 304.
@@ -147,6 +161,9 @@ impl Upstream {
                 let mut last = self.body.is_end_stream();
                 if let Some(trailers) = frame.trailers_mut() {
                     (self.clean_trailers)(trailers);
+                    if let Some(clean) = &self.also_clean {
+                        clean.clean(trailers);
+                    }
                     last = true;
                 }
                 if last {

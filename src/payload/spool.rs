@@ -11,6 +11,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWriteExt, ReadBuf};
 
 use super::room::{Room, Share};
+use crate::types::AddressBlock;
 
 /// What stays in memory.
 const MEMORY_BYTES: u64 = 1024 * 1024;
@@ -29,8 +30,8 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    pub(super) fn new(room: &Arc<Room>) -> Self {
-        Self { memory: BytesMut::new(), file: None, len: 0, drained: 0, share: Share::new(room) }
+    pub(super) fn new(room: &Arc<Room>, client: Option<AddressBlock>) -> Self {
+        Self { memory: BytesMut::new(), file: None, len: 0, drained: 0, share: Share::new(room, client) }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -45,7 +46,7 @@ impl Spool {
         self.remaining() == 0
     }
 
-    /// Appends a piece. Fails when others hold all the room.
+    /// Appends a piece. Fails when there is no room left for this client.
     pub(super) async fn push(&mut self, piece: Bytes) -> io::Result<()> {
         self.len += piece.len() as u64;
         if self.file.is_none() && self.len <= MEMORY_BYTES && self.share.memory(self.len) {
@@ -53,7 +54,7 @@ impl Spool {
             return Ok(());
         }
         if !self.share.disk(self.len) {
-            return Err(io::Error::other("too much is held for other requests already"));
+            return Err(io::Error::other("too much is held already, for this client or for all"));
         }
         if self.file.is_none() {
             // Unlinked from the start: whatever ends the process, nothing of the body stays on the disk.
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     async fn filled(pieces: &[Vec<u8>]) -> Spool {
-        let mut spool = Spool::new(&Room::new(0));
+        let mut spool = Spool::new(&Room::new(0), None);
         for piece in pieces {
             spool.push(Bytes::from(piece.clone())).await.unwrap();
         }
@@ -157,32 +158,34 @@ mod tests {
 
     #[tokio::test]
     async fn without_room_in_memory_a_body_goes_to_a_file_and_without_any_it_is_refused() {
-        let room = Room::with(100_000, 8 << 20);
-        let mut first = Spool::new(&room);
+        let room = Room::with(200_000, 8 << 20);
+        let client = |last: u8| Some(AddressBlock::from(std::net::IpAddr::from([192, 0, 2, last])));
+        let mut first = Spool::new(&room, client(1));
         first.push(Bytes::from(vec![1; 110_000])).await.unwrap();
         assert!(first.file.is_none());
-        let mut second = Spool::new(&room);
+        let mut second = Spool::new(&room, client(1));
         for _ in 0..110 {
             second.push(Bytes::from(vec![2; 1000])).await.unwrap();
         }
         assert!(second.file.is_some());
         second.rewind().await.unwrap();
         assert_eq!(drain(&mut second).await, vec![2; 110_000]);
-        let mut third = Spool::new(&room);
-        third.push(Bytes::from(vec![3; 4 << 20])).await.unwrap();
-        let mut fourth = Spool::new(&room);
-        assert!(fourth.push(Bytes::from(vec![4; 110_000])).await.is_err());
-        let mut small = Spool::new(&room);
+        let mut third = Spool::new(&room, client(1));
+        assert!(third.push(Bytes::from(vec![3; 110_000])).await.is_err(), "one client has half of it");
+        let mut small = Spool::new(&room, client(1));
         small.push(Bytes::from(vec![5; 16 * 1024])).await.unwrap();
         assert!(small.file.is_none(), "a small body is always taken");
-        drop(third);
-        fourth = Spool::new(&room);
-        fourth.push(Bytes::from(vec![4; 110_000])).await.unwrap();
+        let mut other = Spool::new(&room, client(2));
+        other.push(Bytes::from(vec![4; 60_000])).await.unwrap();
+        assert!(other.file.is_none(), "another client has its own share");
+        drop(second);
+        third = Spool::new(&room, client(1));
+        third.push(Bytes::from(vec![3; 110_000])).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_piece_does_not_keep_the_buffer_alive_that_it_was_cut_from() {
-        let mut spool = Spool::new(&Room::new(0));
+        let mut spool = Spool::new(&Room::new(0), None);
         for _ in 0..10 {
             let buffer = Bytes::from(vec![7; 100_000]);
             let piece = buffer.slice(..1);

@@ -24,8 +24,12 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 pub struct Stamp {
     identity: IdentityStamp,
     credentials: CredentialNames,
+    /// Query parameters that may carry a credential of a scheme.
+    parameters: Vec<&'static str>,
     /// What the application is told of the caller, under whatever names.
     asserted: Vec<HeaderName>,
+    /// Written by the stamp, and read from clients by a scheme: what a client sent never reaches the application.
+    shared: Vec<HeaderName>,
 }
 
 impl Stamp {
@@ -36,8 +40,17 @@ impl Stamp {
         credentials.headers.push(header::AUTHORIZATION);
         credentials.headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         credentials.headers.dedup();
-        let asserted = identity.reserved();
-        Self { identity, credentials, asserted }
+        let (asserted, shared) = (identity.reserved(), identity.shared_names());
+        Self { identity, credentials, parameters: Vec::new(), asserted, shared }
+    }
+
+    /// Also takes these query parameters off every request.
+    #[must_use]
+    pub fn without_parameters(mut self, parameters: impl IntoIterator<Item = &'static str>) -> Self {
+        self.parameters.extend(parameters);
+        self.parameters.sort_unstable();
+        self.parameters.dedup();
+        self
     }
 
     /// The public keys of the assertions.
@@ -57,6 +70,9 @@ impl Stamp {
     pub fn apply(&self, inbound: &mut Inbound, conn: &Conn, permit: &Permit, forward_credentials: bool, request_id: &str) -> Result<(), Rejection> {
         if !forward_credentials {
             self.forget_credentials(inbound, permit);
+        }
+        for name in &self.shared {
+            inbound.headers_mut().remove(name);
         }
         describe(inbound, conn, request_id);
         if let Some(identity) = permit.identity() {
@@ -79,6 +95,9 @@ impl Stamp {
         }
         for name in &self.credentials.cookies {
             inbound.forget_cookie(name);
+        }
+        if !self.parameters.is_empty() {
+            inbound.forget_parameters(&self.parameters);
         }
         if let Some(identity) = permit.identity()
             && !identity.query_credentials.is_empty()

@@ -19,7 +19,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use crate::auth::{self, AuthError, Scheme, Witness};
-use crate::inbound::{self, Cleaning, Conn, Inbound};
+use crate::inbound::{self, Cleaning, Conn, HeadFault, Inbound, Unclean};
 use crate::payload::{PayloadError, Progress, ResponseBody};
 use crate::telemetry::{AccessEntry, Telemetry};
 
@@ -48,12 +48,13 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Answers one request. Never fails; the access-log line is written when the response's body has ended.
-    pub async fn handle(&self, conn: &Conn, request: Request<Incoming>) -> Response<ResponseBody> {
+    /// Answers one request. `head`: what was found in its bytes before they were parsed. Never fails; the access-log line is
+    /// written when the response's body has ended.
+    pub async fn handle(&self, conn: &Conn, request: Request<Incoming>, head: Result<(), HeadFault>) -> Response<ResponseBody> {
         let mut log = AccessLog::new(&self.telemetry, conn, &request, self.ids.next());
         let (method, version, navigation) =
             (request.method().clone(), request.version(), inbound::is_navigation(request.method(), request.headers()));
-        let mut response = match self.serve(conn, request, &mut log).await {
+        let mut response = match self.serve(conn, request, head, &mut log).await {
             Ok(response) => response,
             Err(rejection) => {
                 log.rejected(&rejection);
@@ -70,7 +71,14 @@ impl Proxy {
         response
     }
 
-    async fn serve(&self, conn: &Conn, request: Request<Incoming>, log: &mut AccessLog<'_>) -> Result<Response<ResponseBody>, Rejection> {
+    async fn serve(
+        &self,
+        conn: &Conn,
+        request: Request<Incoming>,
+        head: Result<(), HeadFault>,
+        log: &mut AccessLog<'_>,
+    ) -> Result<Response<ResponseBody>, Rejection> {
+        head.map_err(Unclean::from)?;
         let mut inbound = Inbound::clean(request, conn, &self.cleaning)?;
         log.cleaned(&mut inbound);
         self.routes.direct(conn, &inbound)?;
@@ -91,6 +99,7 @@ impl Proxy {
         log.entry.upstream = sent.elapsed();
         let mut answer = answer.map_err(|why| log.settled(&route.access, why))?;
         self.stamp.conceal(answer.headers_mut());
+        answer.body_mut().clean_trailers(Arc::clone(&self.cleaning.reserved) as _);
         Ok(answer)
     }
 
@@ -263,7 +272,7 @@ impl Rejection {
         let challenges = match &denied {
             auth::Denied::Scope(scopes) => {
                 HeaderValue::try_from(format!("Bearer realm=\"doorward\", error=\"insufficient_scope\", scope=\"{scopes}\""))
-                    .map(auth::Challenge)
+                    .map(|value| auth::Challenge(value).into())
                     .into_iter()
                     .collect()
             }

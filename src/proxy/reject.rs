@@ -6,9 +6,12 @@ use http::{Response, StatusCode, Version};
 use super::pool::ConnectError;
 use super::stamp::Unstampable;
 use super::upstream::UpstreamError;
-use crate::auth::{AuthError, Challenge, Denied, ErrorForm};
+use crate::auth::{AuthError, Denied, ErrorForm, Offer};
 use crate::inbound::Unclean;
 use crate::payload::{PayloadError, ResponseBody};
+
+/// What a client is asked to sign, RFC 9421 section 5.1.
+const ACCEPT_SIGNATURE: HeaderName = HeaderName::from_static("accept-signature");
 
 /// Why a request is not answered by the application.
 #[derive(Debug, thiserror::Error)]
@@ -27,10 +30,10 @@ pub enum Rejection {
     ReadOnly,
     /// Nobody, or nobody that could be established.
     #[error("{0}")]
-    Unauthenticated(#[source] AuthError, Vec<Challenge>),
+    Unauthenticated(#[source] AuthError, Vec<Offer>),
     /// Somebody, but not one of those that the route asks for.
     #[error("{0}")]
-    Denied(#[source] Denied, Vec<Challenge>),
+    Denied(#[source] Denied, Vec<Offer>),
     /// Somebody whose name cannot be told to the application.
     #[error("cannot stamp: {0}")]
     Unstampable(#[from] Unstampable),
@@ -89,6 +92,7 @@ impl Rejection {
             Self::Unclean(Unclean::Method) | Self::ReadOnly => "This method is not allowed.",
             Self::Unclean(Unclean::Expectation) => "The only expectation that is met is 100-continue.",
             Self::Unclean(Unclean::TooManyHeaders) => "The request has more header lines than are allowed.",
+            Self::Unclean(Unclean::HeadTooLarge) => "The head of the request is longer than is allowed.",
             Self::Unclean(Unclean::Target(_)) => "The request's target is malformed or could be read in more than one way.",
             Self::Unclean(Unclean::Host(_)) => "The request does not name exactly one valid host.",
             Self::Unclean(Unclean::Header(_)) => "A header is malformed or sent more than once.",
@@ -140,7 +144,7 @@ impl Rejection {
         }
     }
 
-    fn challenges(&self) -> &[Challenge] {
+    fn challenges(&self) -> &[Offer] {
         match self {
             Self::Unauthenticated(AuthError::Refused(_), challenges) | Self::Denied(Denied::Scope(_), challenges) => challenges,
             Self::Unauthenticated(..)
@@ -180,8 +184,11 @@ impl Rejection {
                 HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
             );
         }
-        for challenge in self.challenges() {
-            headers.append(header::WWW_AUTHENTICATE, challenge.0.clone());
+        for offer in self.challenges() {
+            headers.append(header::WWW_AUTHENTICATE, offer.challenge.0.clone());
+            if let Some(what) = &offer.accept_signature {
+                headers.append(ACCEPT_SIGNATURE, what.clone());
+            }
         }
         self.own_headers(headers);
         if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -203,7 +210,7 @@ fn of_unclean(unclean: &Unclean) -> (StatusCode, &'static str) {
         Unclean::Header(_) => (StatusCode::BAD_REQUEST, "malformed_header"),
         Unclean::Framing(_) => (StatusCode::BAD_REQUEST, "malformed_framing"),
         Unclean::Expectation => (StatusCode::EXPECTATION_FAILED, "expectation_failed"),
-        Unclean::TooManyHeaders => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
+        Unclean::TooManyHeaders | Unclean::HeadTooLarge => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large"),
         Unclean::Payload(error) => of_payload(error),
     }
 }
@@ -251,7 +258,7 @@ fn page_text(status: StatusCode, sentence: &str, manner: &Manner<'_>) -> String 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Refusal;
+    use crate::auth::{Challenge, Refusal};
 
     fn manner(navigation: bool) -> Manner<'static> {
         Manner { navigation, head_only: false, version: Version::HTTP_11, request_id: "r-1" }
@@ -259,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_refused_credential_is_401_and_an_undecidable_one_503_with_retry_after() {
-        let challenge = || vec![Challenge(HeaderValue::from_static("Bearer"))];
+        let challenge = || vec![Challenge(HeaderValue::from_static("Bearer")).into()];
         let refused = Rejection::Unauthenticated(AuthError::Refused(Refusal::Wrong("unknown key")), challenge()).into_response(&manner(false));
         assert_eq!((refused.status(), refused.headers().get("www-authenticate").unwrap().as_bytes()), (StatusCode::UNAUTHORIZED, &b"Bearer"[..]));
         let undecided = Rejection::Unauthenticated(AuthError::Unavailable(crate::store::Unavailable::new("store", "down")), challenge())
@@ -279,7 +286,7 @@ mod tests {
             let response = rejection.into_response(&manner(navigation));
             assert_eq!((response.status(), response.headers()["content-type"].as_bytes()), (StatusCode::FORBIDDEN, &b"application/json"[..]));
         }
-        let response = Rejection::Unauthenticated(error, vec![Challenge(HeaderValue::from_static("Bearer"))]).into_response(&manner(false));
+        let response = Rejection::Unauthenticated(error, vec![Challenge(HeaderValue::from_static("Bearer")).into()]).into_response(&manner(false));
         assert!(!response.headers().contains_key("www-authenticate"));
     }
 

@@ -8,22 +8,42 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Phase;
+use super::addresses::{Addresses, Place};
 use super::listen::Listener;
 use super::socket::Accepted;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts while the phase is below `end`. A connection is accepted only once `gate` has a permit: beyond the limit clients
+/// The limits that a connection has to pass.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// Of all connections.
+    pub(super) gate: Arc<Semaphore>,
+    /// Of those from one address.
+    pub(super) addresses: Arc<Addresses>,
+}
+
+/// A connection's places under the limits; kept until it is gone.
+#[derive(Debug)]
+pub(super) struct Pass {
+    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+impl Door {
+    /// Hands a connection over, or closes it at once: its address has as many as it may have.
+    fn pass(&self, accepted: Accepted, permit: OwnedSemaphorePermit, hand: impl Fn(Accepted, Pass)) {
+        if let Some(place) = self.addresses.enter(&accepted.peer) {
+            hand(accepted, Pass { _permit: permit, _place: place });
+        }
+    }
+}
+
+/// Accepts while the phase is below `end`. A connection is accepted only once the gate has a permit: beyond the limit clients
 /// wait in the kernel's queue. What the kernel has completed when the end comes is still handed over; then the listener is
 /// closed.
-pub(super) async fn accept(
-    listener: Listener,
-    gate: Arc<Semaphore>,
-    mut phase: watch::Receiver<Phase>,
-    end: Phase,
-    hand: impl Fn(Accepted, OwnedSemaphorePermit),
-) {
+pub(super) async fn accept(listener: Listener, door: Door, mut phase: watch::Receiver<Phase>, end: Phase, hand: impl Fn(Accepted, Pass)) {
     #[allow(deprecated, reason = "unsound only for a type that changes or closes its descriptor meanwhile; a listener keeps its own")]
     let registered = AsyncFd::new(listener);
     let listener = match registered {
@@ -35,12 +55,12 @@ pub(super) async fn accept(
         let accepted = tokio::select! {
             // An error means that the server is gone.
             _ = phase.wait_for(|now| *now >= end) => break,
-            accepted = next(&listener, &gate) => accepted,
+            accepted = next(&listener, &door.gate) => accepted,
         };
         match accepted {
             Ok((accepted, permit)) => {
                 pause = FIRST_PAUSE;
-                hand(accepted, permit);
+                door.pass(accepted, permit, &hand);
             }
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
@@ -53,9 +73,9 @@ pub(super) async fn accept(
             }
         }
     }
-    while let Ok(permit) = Arc::clone(&gate).try_acquire_owned() {
+    while let Ok(permit) = Arc::clone(&door.gate).try_acquire_owned() {
         match listener.get_ref().accept() {
-            Ok(accepted) => hand(accepted, permit),
+            Ok(accepted) => door.pass(accepted, permit, &hand),
             Err(error) if concerns_one_connection(&error) => {}
             Err(_) => break,
         }

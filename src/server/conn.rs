@@ -10,12 +10,12 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -27,10 +27,13 @@ use tokio_rustls::server::TlsStream;
 
 use super::Limits;
 use super::control::{Control, Order};
+use super::failures::{self, Failure, Failures};
 use super::flight::{Streams, Tracked};
+use super::frames::{Begun, Frames};
+use super::inspect::{self, Inspected, Verdict};
 use super::socket::{Accepted, Paced};
-use crate::inbound::{ClientCertificate, Conn, Open};
-use crate::telemetry::{AccessEntry, Telemetry};
+use crate::inbound::{ClientCertificate, Conn, HeadFault, Open};
+use crate::telemetry::Telemetry;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -42,8 +45,9 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// What is kept of one stream's response while its client does not take it.
 const SEND_BUFFER: usize = 64 * 1024;
-/// The code of a head with too many or too long lines, in the log and the metrics.
-const TOO_LARGE: &str = "headers_too_large";
+/// How often longer than the limit a head may be that the HTTP/2 library reads nevertheless: so that it is answered and logged
+/// like any other request.
+const HEAD_MARGIN: u64 = 4;
 /// Read and write buffers of an HTTP/1.1 connection.
 const BUFFER: usize = 128 * 1024;
 
@@ -58,8 +62,8 @@ pub(super) trait Answer: Send + Sync + 'static {
     /// Whether these headers, sent in the clear, hold a credential.
     fn sees_credentials(&self, headers: &HeaderMap) -> bool;
 
-    /// Answers one request.
-    fn answer(&self, conn: &Conn, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send;
+    /// Answers one request. `head`: what was found in its bytes before they were parsed.
+    fn answer(&self, conn: &Conn, request: Request<Incoming>, head: Result<(), HeadFault>) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
 /// What all connections of a server share.
@@ -68,6 +72,7 @@ pub(super) struct Shared<A> {
     pub(super) answer: A,
     pub(super) limits: Limits,
     pub(super) telemetry: Telemetry,
+    pub(super) failures: Arc<Failures>,
     /// Whether clients are told not to send another request.
     pub(super) draining: AtomicBool,
 }
@@ -90,8 +95,14 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     let handshake = TlsAcceptor::from(shared.answer.tls()).accept(socket);
     let tls = match tokio::time::timeout(limits.handshake_timeout.0, handshake).await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return tracing::debug!(?peer, %error, "the TLS handshake failed"),
-        Err(_) => return tracing::debug!(?peer, "the TLS handshake took too long"),
+        Ok(Err(error)) => {
+            shared.failures.count(Failure::Handshake);
+            return tracing::debug!(?peer, %error, "the TLS handshake failed");
+        }
+        Err(_) => {
+            shared.failures.count(Failure::HandshakeTimeout);
+            return tracing::debug!(?peer, "the TLS handshake took too long");
+        }
     };
     let session = tls.get_ref().1;
     let sni = session.server_name().map(|name| name.to_ascii_lowercase().into());
@@ -103,18 +114,16 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     let ended = if http2 { http2_conn(tls, &conn, &control, &shared).await } else { http1_conn(tls, &conn, &control, &shared).await };
     match ended {
         Some(Ok(())) => {}
-        Some(Err(error)) => {
-            if let Some((status, code)) = refused_head(&error) {
-                record(&shared.telemetry, &conn, "HTTP/1.1", (status, code), Some(error.to_string()));
-            }
-            tracing::debug!(peer = ?conn.peer, %error, "the connection broke");
+        Some(Err(error)) => failures::broke(&shared.failures, &shared.telemetry, &conn, http2, &error),
+        None => {
+            shared.failures.count(Failure::Idle);
+            tracing::debug!(peer = ?conn.peer, "the connection was idle or slow and was ended");
         }
-        None => tracing::debug!(peer = ?conn.peer, "the connection was idle or slow and was ended"),
     }
 }
 
-type Io = TokioIo<TlsStream<Paced>>;
-type Ended = Option<hyper::Result<()>>;
+/// `None` if it was killed.
+type Ended = Option<Result<(), (Failure, hyper::Error)>>;
 
 async fn http1_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
     let head = usize::try_from(shared.limits.max_header_bytes.0).unwrap_or(usize::MAX);
@@ -129,23 +138,30 @@ async fn http1_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control:
         // hyper's own limit, 100, comes without an allocation per request.
         builder.max_headers(shared.limits.max_headers);
     }
-    let (conn, requests, shared) = (Arc::clone(conn), Arc::clone(control), Arc::clone(shared));
+    let verdict = Arc::new(Verdict::default());
+    let io = TokioIo::new(Inspected::new(tls, inspect::Http1::new(head, Arc::clone(&verdict))));
+    let (requests, all) = (Arc::clone(control), Arc::new((Arc::clone(conn), Arc::clone(shared), verdict)));
     let service = service_fn(move |request| {
-        let in_flight = requests.begin();
-        let (conn, shared) = (Arc::clone(&conn), Arc::clone(&shared));
+        let (in_flight, all) = (requests.begin(), Arc::clone(&all));
+        let head = all.2.next();
         async move {
-            let mut response = shared.answer.answer(&conn, request).await;
-            if shared.draining.load(Ordering::Relaxed) && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            let (conn, shared, verdict) = &*all;
+            let mut response = shared.answer.answer(conn, request, head).await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                verdict.becomes_tunnel();
+            } else if shared.draining.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, None)))
         }
     });
-    let served = builder.serve_connection(Io::new(tls), service).with_upgrades();
-    obey(served, control, http1::UpgradeableConnection::graceful_shutdown).await
+    let served = builder.serve_connection(io, service).with_upgrades();
+    let ended = obey(served, control, http1::UpgradeableConnection::graceful_shutdown, || {}).await;
+    ended.map(|ended| ended.map_err(|error| (Failure::of(&error, false), error)))
 }
 
 async fn http2_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
+    let longest = shared.limits.max_header_bytes.0;
     let streams = Streams::new(shared.telemetry.clone(), shared.limits.body_timeout.0);
     let mut builder = http2::Builder::new(streams.clone());
     builder
@@ -153,120 +169,74 @@ async fn http2_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control:
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(u32::try_from(shared.limits.max_header_bytes.0).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(longest.saturating_mul(HEAD_MARGIN)).unwrap_or(u32::MAX))
         .max_send_buf_size(SEND_BUFFER)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let (conn, requests, shared) = (Arc::clone(conn), Arc::clone(control), Arc::clone(shared));
+    let begun = Arc::new(Begun::default());
+    let io = TokioIo::new(Inspected::new(tls, Frames::new(longest, Arc::clone(&begun))));
+    let (requests, handed_out, all) = (Arc::clone(control), Arc::clone(&begun), Arc::new((Arc::clone(conn), Arc::clone(shared))));
     let service = service_fn(move |request: Request<Incoming>| {
-        let in_flight = requests.begin();
-        let progress = streams.begin();
-        let (conn, shared) = (Arc::clone(&conn), Arc::clone(&shared));
+        let (in_flight, progress, all) = (requests.begin(), streams.begin(), Arc::clone(&all));
+        handed_out.handed_out();
         async move {
-            let response = if request.headers().len() > shared.limits.max_headers {
-                // RFC 6585 section 5; over HTTP/1.1 hyper does the same.
-                record(&shared.telemetry, &conn, "HTTP/2.0", (431, TOO_LARGE), None);
-                too_many_headers()
-            } else {
-                shared.answer.answer(&conn, request).await.map(Some)
-            };
-            Ok::<_, Infallible>(response.map(|body| Tracked::new(body, in_flight, Some(progress))))
+            let (conn, shared) = &*all;
+            let head = within_limits(&request, &shared.limits);
+            let response = shared.answer.answer(conn, request, head).await;
+            Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, Some(progress))))
         }
     });
-    let served = builder.serve_connection(Io::new(tls), service);
-    obey(served, control, http2::Connection::graceful_shutdown).await
+    let served = builder.serve_connection(io, service);
+    let look = || {
+        if let Some(missing) = begun.refused() {
+            failures::refused(&shared.telemetry, conn, missing);
+        }
+    };
+    let ended = obey(served, control, http2::Connection::graceful_shutdown, look).await;
+    ended.map(|ended| ended.map_err(|error| (Failure::of(&error, begun.long_head()), error)))
 }
 
-/// What hyper itself answered before there was a request: it could not read the head, or would not.
-fn refused_head(error: &hyper::Error) -> Option<(u16, &'static str)> {
-    if error.is_parse_too_large() {
-        return Some((431, TOO_LARGE));
+/// RFC 6585 section 5. Over HTTP/1.1 hyper holds the same limits.
+fn within_limits<B>(request: &Request<B>, limits: &Limits) -> Result<(), HeadFault> {
+    if request.headers().len() > limits.max_headers {
+        return Err(HeadFault::TooMany);
     }
-    error.is_parse().then_some((400, "malformed_request"))
+    if list_size(request) > limits.max_header_bytes.0 { Err(HeadFault::TooLarge) } else { Ok(()) }
 }
 
-/// Counts and logs a request whose head was refused here. Its method and path are not known, or not to be relied on.
-fn record(telemetry: &Telemetry, conn: &Conn, protocol: &'static str, (status, code): (u16, &'static str), cause: Option<String>) {
-    telemetry.record(AccessEntry {
-        started: Instant::now(),
-        request_id: String::new(),
-        peer: conn.peer.address(),
-        protocol,
-        method: Method::from_bytes(b"-").unwrap_or_default(),
-        host: String::new(),
-        path: String::new(),
-        route: None,
-        scheme: None,
-        user: None,
-        code,
-        cause,
-        status,
-        bytes_in: 0,
-        bytes_out: 0,
-        auth: Duration::ZERO,
-        upstream: Duration::ZERO,
-        broken: false,
-    });
+/// The size of a head as HTTP/2 counts it (RFC 9113 section 6.5.2).
+fn list_size<B>(request: &Request<B>) -> u64 {
+    const OVERHEAD: usize = 32;
+    let uri = request.uri();
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let authority = uri.authority().map_or(0, |authority| authority.as_str().len());
+    let pseudo = ":method:scheme:path:authority".len() + "https".len() + request.method().as_str().len() + path + authority + 4 * OVERHEAD;
+    let fields = request.headers().iter().fold(0_usize, |size, (name, value)| size.saturating_add(name.as_str().len() + value.len() + OVERHEAD));
+    u64::try_from(pseudo.saturating_add(fields)).unwrap_or(u64::MAX)
 }
 
-fn too_many_headers<B>() -> Response<Option<B>> {
-    let mut response = Response::new(None);
-    *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-    *response.version_mut() = Version::HTTP_2;
-    response
-}
-
-/// Runs a connection and does what its worker orders. `None` if it was killed.
-async fn obey<C>(served: C, control: &Control, finish: impl Fn(Pin<&mut C>)) -> Ended
+/// Runs a connection and does what its worker orders; calls `look` whenever it has done what it could. `None` if it was killed.
+async fn obey<C>(served: C, control: &Control, finish: impl Fn(Pin<&mut C>), look: impl Fn()) -> Option<hyper::Result<()>>
 where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut served = pin!(served);
+    let mut finishing = false;
     poll_fn(|cx| {
         match control.take_order(cx.waker()) {
             Some(Order::Kill) => return Poll::Ready(None),
-            Some(Order::Finish) => finish(served.as_mut()),
+            Some(Order::Finish) => {
+                finishing = true;
+                finish(served.as_mut());
+            }
             None => {}
         }
-        served.as_mut().poll(cx).map(Some)
+        let ended = served.as_mut().poll(cx).map(Some);
+        // What comes after a goodbye is passed over, not refused; and an error is told as such.
+        if !finishing && !matches!(ended, Poll::Ready(Some(Err(_)))) {
+            look();
+        }
+        ended
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use http_body_util::Empty;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-
-    use super::*;
-
-    /// How a connection ended on which these bytes came, and the first line of what was answered.
-    async fn ended(bytes: &[u8]) -> (Option<(u16, &'static str)>, String) {
-        let (near, mut far) = duplex(1 << 20);
-        far.write_all(bytes).await.unwrap();
-        let service = service_fn(|_| async { Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new())) });
-        let mut builder = http1::Builder::new();
-        builder.header_read_timeout(None::<Duration>).max_header_size(8192);
-        if !bytes.ends_with(b"\r\n\r\n") {
-            far.shutdown().await.unwrap();
-        }
-        let served = builder.serve_connection(TokioIo::new(near), service).await;
-        let mut answer = String::new();
-        far.read_to_string(&mut answer).await.unwrap();
-        (served.err().as_ref().and_then(refused_head), answer.lines().next().unwrap_or_default().to_owned())
-    }
-
-    #[tokio::test]
-    async fn a_head_that_hyper_refused_is_known_by_its_status() {
-        let large = format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "y".repeat(9000));
-        for (bytes, known, line) in [
-            ("GET / HTTP/1.1\r\nx y: 1\r\n\r\n", Some((400, "malformed_request")), "HTTP/1.1 400 Bad Request"),
-            (&large, Some((431, TOO_LARGE)), "HTTP/1.1 431 Request Header Fields Too Large"),
-            ("GET / HTTP/1.1\r\nconnection: close\r\n\r\n", None, "HTTP/1.1 200 OK"),
-            ("GET / HT", None, ""),
-        ] {
-            let (status, answer) = ended(bytes.as_bytes()).await;
-            assert_eq!((status, answer.as_str()), (known, line), "{:?}", bytes.get(..20));
-        }
-    }
 }

@@ -12,6 +12,7 @@ use listenfd::ListenFd;
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
 use super::ListenSettings;
+use super::desk::Desk;
 use super::place::Place;
 use super::redirect::Redirect;
 use super::socket::Accepted;
@@ -90,6 +91,9 @@ pub struct Listeners {
     pub(super) http: Vec<Listener>,
     pub(super) admin: Option<Listener>,
     pub(super) redirect: Redirect,
+    pub(super) desk: Option<Desk>,
+    /// Peers that bring the connections of many.
+    pub(super) trusted: Vec<ipnet::IpNet>,
 }
 
 impl Listeners {
@@ -113,9 +117,17 @@ impl Listeners {
                     None => None,
                 },
                 redirect: redirect?,
+                desk: None,
+                trusted: settings.trusted_proxies.clone(),
             })
         })?;
         Some(bound)
+    }
+
+    /// Lets the admin listener speak of the stores.
+    #[must_use]
+    pub fn with_desk(self, desk: Desk) -> Self {
+        Self { desk: Some(desk), ..self }
     }
 
     /// Which listener stands where: what port 0 became.

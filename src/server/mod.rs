@@ -6,11 +6,16 @@
 //! ```
 
 mod accept;
+mod addresses;
 mod admin;
 mod conn;
 mod control;
+mod desk;
 pub mod devcerts;
+mod failures;
 mod flight;
+mod frames;
+mod inspect;
 mod listen;
 mod place;
 mod plain;
@@ -29,12 +34,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use crate::inbound::Conn;
+use crate::inbound::{Conn, HeadFault};
 use crate::payload::ResponseBody;
 use crate::proxy::Proxy;
 use crate::telemetry::{Kind, Sample, Telemetry};
 use crate::types::{ByteSize, HostPattern, HumanDuration, Report, some};
 
+pub use desk::{AdminSettings, Desk};
 pub use listen::Listeners;
 pub use place::Place;
 
@@ -72,6 +78,9 @@ fn default_hsts() -> String {
 pub struct Limits {
     /// Open client connections.
     pub max_connections: usize,
+    /// Open connections of one client address (IPv6: of one /64); 0: no limit. Half of `max_connections` without it, so that no
+    /// single address shuts the others out, and a balancer that was not named in `trusted_proxies` still has as many.
+    pub max_connections_per_address: Option<usize>,
     /// All header lines together: 431 beyond.
     pub max_header_bytes: ByteSize,
     /// Number of header lines: 431 beyond.
@@ -92,6 +101,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_connections_per_address: None,
             max_header_bytes: ByteSize(32 * 1024),
             max_headers: 100,
             max_body: ByteSize(0),
@@ -104,11 +114,24 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The connections of one address.
+    fn per_address(&self) -> usize {
+        match self.max_connections_per_address {
+            Some(0) => usize::MAX,
+            Some(most) => most,
+            None => self.max_connections.div_ceil(2),
+        }
+    }
+
     /// Checks that no limit makes serving impossible or is switched off by accident. Keys start with `limits.`.
     pub fn check(&self, report: &mut Report) {
         report.within("limits", |report| {
             if self.max_connections == 0 {
                 report.error("max_connections", "no client could connect", "write a number from 1 on, such as 10_000");
+            }
+            if self.max_connections_per_address.is_some_and(|most| most > self.max_connections) {
+                let problem = "no address reaches it: it is above max_connections";
+                report.warn("max_connections_per_address", problem, "write a smaller number, 0 for no limit, or leave it out for the half");
             }
             if !(4 << 10..=1 << 20).contains(&self.max_header_bytes.0) {
                 report.error("max_header_bytes", "it is not between 4KiB and 1MiB", "write \"32KiB\"");
@@ -150,9 +173,9 @@ impl conn::Answer for Arc<World> {
         self.proxy.load().stamp.sees_credentials(headers)
     }
 
-    async fn answer(&self, conn: &Conn, request: Request<Incoming>) -> Response<ResponseBody> {
+    async fn answer(&self, conn: &Conn, request: Request<Incoming>, head: Result<(), HeadFault>) -> Response<ResponseBody> {
         let proxy = self.proxy.load_full();
-        proxy.handle(conn, request).await
+        proxy.handle(conn, request, head).await
     }
 }
 

@@ -1,10 +1,11 @@
-//! Small answers over plain HTTP/1.1, for the listeners beside the gate: they read no body and contact nobody.
+//! Small answers over plain HTTP/1.1, for the listeners beside the gate.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -13,6 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::Limits;
+use super::inspect::{self, Inspected, Verdict};
 use super::socket::{Accepted, Paced};
 
 /// A whole answer.
@@ -40,11 +42,21 @@ impl Bounds {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(accepted: Accepted, bounds: Bounds, answer: impl Fn(&Request<Incoming>) -> Answer) {
-    let Ok(socket) = Paced::new(accepted.socket, bounds.body_timeout, std::sync::Arc::default()) else { return };
+pub(super) async fn serve<F>(accepted: Accepted, bounds: Bounds, answer: impl Fn(Request<Incoming>) -> F)
+where
+    F: Future<Output = Answer>,
+{
+    let Ok(socket) = Paced::new(accepted.socket, bounds.body_timeout, Arc::default()) else { return };
+    let verdict = Arc::new(Verdict::default());
+    let stream = Inspected::new(socket, inspect::Http1::new(bounds.head_bytes, Arc::clone(&verdict)));
     let service = service_fn(|request| {
-        let answered = answer(&request);
-        async move { Ok::<_, Infallible>(answered) }
+        let answered = verdict.next().is_ok().then(|| answer(request));
+        async move {
+            match answered {
+                Some(answered) => Ok::<_, Infallible>(answered.await),
+                None => Ok(ambiguous()),
+            }
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -52,7 +64,7 @@ pub(super) async fn serve(accepted: Accepted, bounds: Bounds, answer: impl Fn(&R
         .max_header_size(bounds.head_bytes)
         .max_buf_size(bounds.head_bytes.max(8192))
         .keep_alive(bounds.keep_alive)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(stream), service);
     let ended = if bounds.keep_alive {
         served.await
     } else {
@@ -72,6 +84,13 @@ pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Answer {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// 400, and nothing more is read.
+fn ambiguous() -> Answer {
+    let mut answer = text(StatusCode::BAD_REQUEST, "The request could be read in more than one way.\n");
+    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
 

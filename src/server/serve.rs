@@ -1,18 +1,20 @@
 //! From the first accepted connection to the last one that was drained.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::accept::accept;
+use super::accept::{Door, Pass, accept};
+use super::addresses::Addresses;
 use super::admin::{self, Admin};
 use super::conn::{Answer, Shared};
+use super::failures::Failures;
 use super::listen::Listener;
 use super::plain::{self, Bounds};
 use super::redirect::Redirect;
@@ -34,18 +36,19 @@ pub(super) async fn serve<A: Answer>(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<DrainOutcome> {
     let places = listeners.places();
-    let Listeners { https, http, admin, redirect } = listeners;
-    let ready = Arc::new(AtomicBool::new(false));
+    let Listeners { https, http, admin, redirect, desk, trusted } = listeners;
+    let serving = Arc::new(AtomicBool::new(false));
     let (phase, watching) = watch::channel(Phase::Serving);
-    let shared = Arc::new(Shared { answer, limits, telemetry, draining: AtomicBool::new(false) });
+    let shared = Arc::new(Shared { answer, limits, telemetry, failures: Arc::default(), draining: AtomicBool::new(false) });
     let (crew, threads) = Crew::hire(worker_count(), &shared, &watching)?;
     let (limits, telemetry) = (&shared.limits, &shared.telemetry);
     let open = crew.open();
-    count(open.clone(), telemetry);
+    let addresses = Addresses::new(limits.per_address(), trusted);
+    count(open.clone(), Arc::clone(&shared.failures), Arc::clone(&addresses), telemetry);
 
     let mut beside = JoinSet::new();
     if let Some(listener) = admin {
-        let admin = Admin { ready: Arc::clone(&ready), open: open.clone(), telemetry: telemetry.clone(), started: Instant::now() };
+        let admin = Admin { ready: Arc::clone(&serving), open: open.clone(), telemetry: telemetry.clone(), started: Instant::now(), desk };
         beside.spawn(serve_admin(listener, admin, Bounds::new(limits, true), watching.clone()));
     }
     let most = limits.max_connections.clamp(1, MOST_CONNECTIONS);
@@ -55,23 +58,23 @@ pub(super) async fn serve<A: Answer>(
     let crew = Arc::new(crew);
     for listener in https {
         let crew = Arc::clone(&crew);
-        let hand = move |accepted, permit| crew.hand(accepted, permit);
-        accepting.spawn(accept(listener, gate.permits(), watching.clone(), Phase::Draining, hand));
+        let hand = move |accepted, pass| crew.hand(accepted, pass);
+        accepting.spawn(accept(listener, gate.door(&addresses), watching.clone(), Phase::Draining, hand));
     }
     let redirect = Arc::new(redirect);
     for listener in http {
         let (redirect, shared, bounds) = (Arc::clone(&redirect), Arc::clone(&shared), Bounds::new(limits, false));
-        let hand = move |accepted, permit| redirect_one(Arc::clone(&redirect), Arc::clone(&shared), bounds, accepted, permit);
-        accepting.spawn(accept(listener, plain_gate.permits(), watching.clone(), Phase::Draining, hand));
+        let hand = move |accepted, pass| redirect_one(Arc::clone(&redirect), Arc::clone(&shared), bounds, accepted, pass);
+        accepting.spawn(accept(listener, plain_gate.door(&addresses), watching.clone(), Phase::Draining, hand));
     }
-    ready.store(true, Ordering::Release);
+    serving.store(true, Ordering::Release);
     // Said last: whoever reads it finds everything ready.
     for (listener, address) in places {
         tracing::info!(listener, address, "listening");
     }
 
     shutdown.await;
-    ready.store(false, Ordering::Release);
+    serving.store(false, Ordering::Release);
     tracing::info!(open_connections = open.get(), "draining");
     shared.draining.store(true, Ordering::Relaxed);
     phase.send_replace(Phase::Draining);
@@ -104,8 +107,8 @@ impl Gate {
         Self { permits: Arc::new(Semaphore::new(all)), all }
     }
 
-    fn permits(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.permits)
+    fn door(&self, addresses: &Arc<Addresses>) -> Door {
+        Door { gate: Arc::clone(&self.permits), addresses: Arc::clone(addresses) }
     }
 
     fn taken(&self) -> usize {
@@ -120,29 +123,35 @@ impl Gate {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below the 53 bits that a float keeps")]
-fn count(open: OpenCount, telemetry: &Telemetry) {
+fn count(open: OpenCount, failures: Arc<Failures>, addresses: Arc<Addresses>, telemetry: &Telemetry) {
     telemetry.register_source(Box::new(move || {
+        let mut samples = failures.samples();
         let (name, help) = ("doorward_open_connections", "Client connections that are open");
-        vec![Sample { name, help, kind: Kind::Gauge, labels: Vec::new(), value: open.get() as f64 }]
+        samples.push(Sample { name, help, kind: Kind::Gauge, labels: Vec::new(), value: open.get() as f64 });
+        let (name, help) = ("doorward_connections_refused_total", "Client connections that were closed at once, by reason");
+        let labels = vec![("reason", "address".to_owned())];
+        samples.push(Sample { name, help, kind: Kind::Counter, labels, value: addresses.refused() as f64 });
+        samples
     }));
 }
 
 async fn serve_admin(listener: Listener, admin: Admin, bounds: Bounds, phase: watch::Receiver<Phase>) {
     let admin = Arc::new(admin);
-    let hand = move |accepted, permit: OwnedSemaphorePermit| {
+    let hand = move |accepted, pass: Pass| {
         let admin = Arc::clone(&admin);
         tokio::spawn(async move {
             plain::serve(accepted, bounds, |request| admin.answer(request)).await;
-            drop(permit);
+            drop(pass);
         });
     };
-    accept(listener, Arc::new(Semaphore::new(admin::MAX_CONNECTIONS)), phase, Phase::Stopped, hand).await;
+    let door = Gate::new(admin::MAX_CONNECTIONS).door(&Addresses::new(usize::MAX, Vec::new()));
+    accept(listener, door, phase, Phase::Stopped, hand).await;
 }
 
-fn redirect_one<A: Answer>(redirect: Arc<Redirect>, shared: Arc<Shared<A>>, bounds: Bounds, accepted: Accepted, permit: OwnedSemaphorePermit) {
+fn redirect_one<A: Answer>(redirect: Arc<Redirect>, shared: Arc<Shared<A>>, bounds: Bounds, accepted: Accepted, pass: Pass) {
     tokio::spawn(async move {
-        plain::serve(accepted, bounds, |request| redirect.answer(request, shared.answer.sees_credentials(request.headers()))).await;
-        drop(permit);
+        plain::serve(accepted, bounds, |request| ready(redirect.answer(&request, shared.answer.sees_credentials(request.headers())))).await;
+        drop(pass);
     });
 }
 

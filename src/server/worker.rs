@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::Phase;
+use super::accept::Pass;
 use super::conn::{self, Answer, Shared};
 use super::control::{Control, Patience, Watchlist};
 use super::socket::Accepted;
@@ -42,7 +43,7 @@ struct Desk {
 #[derive(Debug)]
 struct Guard {
     open: Arc<AtomicUsize>,
-    _permit: OwnedSemaphorePermit,
+    _pass: Pass,
 }
 
 impl Drop for Guard {
@@ -80,11 +81,11 @@ impl Crew {
         OpenCount(self.desks.iter().map(|desk| Arc::clone(&desk.open)).collect())
     }
 
-    /// Hands a connection to the worker that has the fewest. The permit is kept until the connection is gone.
-    pub(super) fn hand(&self, accepted: Accepted, permit: OwnedSemaphorePermit) {
+    /// Hands a connection to the worker that has the fewest. The pass is kept until the connection is gone.
+    pub(super) fn hand(&self, accepted: Accepted, pass: Pass) {
         let Some(desk) = self.desks.iter().min_by_key(|desk| desk.open.load(Ordering::Relaxed)) else { return };
         desk.open.fetch_add(1, Ordering::Relaxed);
-        let guard = Guard { open: Arc::clone(&desk.open), _permit: permit };
+        let guard = Guard { open: Arc::clone(&desk.open), _pass: pass };
         // The queue is bounded by the permits. A worker only goes when the server stops: then the connection is dropped.
         let _ = desk.queue.send((accepted, Open::new(guard)));
     }

@@ -6,13 +6,60 @@ use std::time::{Duration, Instant};
 
 use moka::Expiry;
 use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::types::unix_now;
 
+/// Which credential facts come from: what a revocation is compared with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// From a password, a certificate and the like.
+    #[default]
+    Other,
+    /// From a signature with an API key.
+    Key {
+        /// The key's name.
+        name: Arc<str>,
+    },
+    /// From a token of Doorward's own store, which is told of every revocation as well.
+    Store {
+        /// SHA-256 of the token.
+        token: [u8; 32],
+    },
+    /// From a token that somebody else gave out: nobody but the list of revocations tells of its end.
+    Elsewhere {
+        /// SHA-256 of the token.
+        token: [u8; 32],
+        /// When it was issued, in Unix seconds; `None` when its source is asked again and can say whether it still holds.
+        issued: Option<i64>,
+    },
+}
+
+impl Origin {
+    /// Of a token that was verified by itself, without asking anybody. One that does not say when it was issued was
+    /// issued before every revocation.
+    #[must_use]
+    pub fn of_signed_token(token: &str, claims: &Map<String, Value>) -> Self {
+        let issued = claims.get("iat").and_then(Value::as_f64).map_or(i64::MIN, whole);
+        Self::Elsewhere { token: super::digest(token), issued: Some(issued) }
+    }
+
+    /// Of a token that a source was asked about, which may have said when it was issued.
+    #[must_use]
+    pub fn of_known_token(token: &str, claims: &Map<String, Value>) -> Self {
+        Self::Elsewhere { token: super::digest(token), issued: claims.get("iat").and_then(Value::as_f64).map(whole) }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "beyond what an i64 holds the cast saturates; a fraction was issued within its second")]
+fn whole(seconds: f64) -> i64 {
+    seconds.floor() as i64
+}
+
 /// What is known of a caller. Facts, not decisions: policy judges them anew on every request.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
     /// The name that the application is told. Never empty, never with a control character: see `auth::valid_user_name`.
     pub user: String,
@@ -26,6 +73,18 @@ pub struct Subject {
     pub claims: Map<String, Value>,
     /// Unix seconds after which these facts no longer hold.
     pub expires: Option<i64>,
+    /// Which credential they come from.
+    pub origin: Origin,
+}
+
+impl super::cache::Learned for Subject {
+    fn user(&self) -> Option<&str> {
+        Some(&self.user)
+    }
+
+    fn expires(&self) -> Option<i64> {
+        self.expires
+    }
 }
 
 /// SHA-256 over the length-prefixed scheme name and credential: never the credential itself.

@@ -1,13 +1,16 @@
 //! API keys: names with a shared secret or a public key.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::runtime::Handle;
 
 use super::cache::{Known, Limits};
+use super::follow::Epoch;
 use super::sql::Db;
-use super::{CacheSettings, LOADS, Metrics, Unavailable, can_be_a_name, digest, random_text};
+use super::usage::{Usage, Used};
+use super::{CacheSettings, LOADS, Metrics, Unavailable, can_be_a_name, random_text};
 use crate::types::{PathPattern, Secret};
 
 /// A key that may sign requests: a shared secret or a public key, never both.
@@ -39,13 +42,23 @@ pub struct ApiKey {
     pub not_before: Option<i64>,
     /// Unix seconds from which on it is good no longer.
     pub expires: Option<i64>,
+    /// Told of each good use.
+    pub used: Used,
 }
 
-/// API keys in the store, remembered for `cache.max_age`. Cheap to clone.
-#[derive(Debug, Clone)]
+/// API keys in the store, remembered for `cache.max_age`, or until another process changes one. Cheap to clone.
+#[derive(Clone)]
 pub struct Keys {
     db: Db,
+    usage: Arc<Usage>,
+    epoch: Arc<Epoch>,
     known: Known<ApiKey>,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("db", &self.db).finish_non_exhaustive()
+    }
 }
 
 impl Keys {
@@ -53,7 +66,8 @@ impl Keys {
     #[must_use]
     pub fn new(db: Db, cache: &CacheSettings, aux: &Handle, metrics: &Arc<Metrics>) -> Self {
         let known = Known::new("store", Limits::new(cache, LOADS), aux.clone(), Arc::clone(metrics), |metrics| &metrics.keys);
-        Self { db, known }
+        let epoch = Epoch::follow(db.clone(), cache.max_age.0.max(cache.negative_max_age.0), aux);
+        Self { usage: Usage::new(db.clone(), aux.clone()), epoch, db, known }
     }
 
     /// The key `name`, unless there is none or it is disabled or revoked. The caller judges its time of life.
@@ -62,10 +76,10 @@ impl Keys {
             return Ok(None);
         }
         let load = || {
-            let (db, name) = (self.db.clone(), name.to_owned());
-            async move { db.key(&name).await }
+            let (db, usage, name) = (self.db.clone(), Arc::clone(&self.usage), name.to_owned());
+            async move { Ok(db.key(&name).await?.map(|key| ApiKey { used: usage.of(&name), ..key })) }
         };
-        self.known.get(digest(name), Instant::now(), load).await
+        self.known.get(self.epoch.key(name), Instant::now(), load).await
     }
 
     /// A new secret: 32 random bytes as 43 characters of base64url. The characters are the key of the MAC.

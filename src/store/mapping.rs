@@ -32,6 +32,7 @@ impl Mapping {
             scopes,
             expires,
             claims,
+            ..Subject::default()
         }
     }
 }

@@ -13,8 +13,11 @@ use crate::types::Report;
 pub use own::Settings;
 pub use settings::{CacheSettings, OnStoreError};
 
+pub mod attempts;
 pub mod cache;
 pub mod facts;
+mod fleet;
+mod follow;
 pub mod health;
 pub mod introspection;
 pub mod jwks;
@@ -23,12 +26,16 @@ pub mod mapping;
 mod own;
 pub mod passwords;
 pub mod replay;
+pub mod revocations;
+mod revoke;
+pub mod sealed;
 mod settings;
 pub mod shared;
 pub mod sources;
 pub mod sql;
 pub mod token_tables;
 pub mod tokens;
+pub mod usage;
 pub mod users;
 
 /// The answer cannot be had at the moment: 503, never "let it pass" and never "ask the next".
@@ -67,6 +74,12 @@ pub struct Stores {
     pub replay: replay::Replay,
     /// What replicas share; `None` without `cache.shared`.
     pub shared: Option<shared::Shared>,
+    /// Facts that replicas share; `None` without `cache.shared_secret`.
+    pub shared_facts: Option<sealed::SealedFacts>,
+    /// What is not let in any longer.
+    pub revocations: Arc<revocations::Revocations>,
+    /// Failed attempts to log in.
+    pub attempts: attempts::Attempts,
     /// Key sets of issuers.
     pub jwks: jwks::KeySets,
     /// Introspection servers.
@@ -114,41 +127,39 @@ impl CacheCounts {
     }
 }
 
-/// How many signatures are remembered at a time: some 80 MB when full, and 30 000 requests a second over 30 s.
-const REPLAY_CAPACITY: usize = 1 << 20;
-
 impl Stores {
     /// Opens the store (created and migrated if need be), makes the caches, and begins to connect to what replicas share.
     /// `aux` runs all that waits. Reports under `store` and `cache` and returns `None` when the database cannot be opened
     /// or what `[cache]` says is wrong. A shared store that is down stops nothing.
     pub async fn open(store: Option<&Settings>, cache: &CacheSettings, aux: Handle, report: &mut Report) -> Option<Arc<Self>> {
         let metrics = Arc::new(Metrics::default());
-        let sharing = cache.read(report);
         let db = match store {
             Some(settings) => Some(open_database(settings, &aux, report).await?),
             None => None,
         };
+        let fleet = fleet::Fleet::open(cache, &aux, report).await?;
         let passwords = match passwords::Passwords::new(cache, &aux, &metrics) {
-            Ok(passwords) => passwords,
+            Ok(passwords) => passwords.ended_by(&fleet.revocations),
             Err(error) => {
                 report.error("store", &error.to_string(), "see that this machine gives random numbers");
                 return None;
             }
         };
-        let shared = sharing?.map(|sharing| shared::Shared::new(sharing.target, &cache.shared_prefix, cache.shared_timeout.0, aux.clone()));
-        let replay = replay::Replay::new(REPLAY_CAPACITY);
+        // Replicas with a database of their own each have tokens of their own.
+        let scope = store.map(|settings| settings.url.as_str()).filter(|url| !url.starts_with("sqlite:"));
+        let tokens = |db| tokens::Tokens::new(db, cache, &aux, &metrics).in_fleet(&fleet.revocations, fleet.facts.as_ref(), scope);
         Some(Arc::new(Self {
             keys: db.clone().map(|db| keys::Keys::new(db, cache, &aux, &metrics)),
-            tokens: db.clone().map(|db| tokens::Tokens::new(db, cache, &aux, &metrics)),
+            tokens: db.clone().map(tokens),
             users: db.clone().map(users::Users::new),
             database: db,
             passwords,
             facts: facts::Facts::new(cache.capacity),
-            replay: match &shared {
-                Some(shared) => replay.shared_by(shared.clone(), cache.on_store_error),
-                None => replay,
-            },
-            shared,
+            replay: fleet.replay,
+            shared: fleet.shared,
+            shared_facts: fleet.facts,
+            revocations: fleet.revocations,
+            attempts: fleet.attempts,
             jwks: jwks::KeySets::new(aux.clone()),
             introspection: sources::Sources::default(),
             token_tables: sources::Sources::default(),

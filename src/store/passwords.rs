@@ -11,13 +11,13 @@ use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{Error as HashError, PasswordHasher, PasswordVerifier};
 use hmac::{Hmac, KeyInit, Mac};
-use serde_json::Map;
 use sha2::Sha256;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use super::cache::{CacheKey, Known, Limits};
 use super::facts::Subject;
+use super::revocations::Revocations;
 use super::users::{User, Users};
 use super::{CacheSettings, MAX_NAME_BYTES, Metrics, Unavailable};
 use crate::types::Secret;
@@ -48,6 +48,12 @@ impl Passwords {
         aws_lc_rs::rand::fill(&mut key).map_err(|_| Unavailable::new(SOURCE, "no random numbers"))?;
         let known = Known::new(SOURCE, Limits::new(cache, cores + WAITING), aux.clone(), Arc::clone(metrics), |metrics| &metrics.passwords);
         Ok(Self { known, key: Secret::new(key), cores: Arc::new(Semaphore::new(cores)), aux: aux.clone() })
+    }
+
+    /// Asks anew for users of whom something was revoked.
+    #[must_use]
+    pub fn ended_by(self, revocations: &Arc<Revocations>) -> Self {
+        Self { known: self.known.ended_by(revocations), ..self }
     }
 
     /// The user's facts if `password` is right and the user is not disabled. An unknown user costs the same.
@@ -106,9 +112,7 @@ fn judge(user: Option<User>, password: &Secret) -> Result<Option<Subject>, Unava
         user: user.name,
         email: user.email,
         groups: user.groups,
-        scopes: Vec::new(),
-        claims: Map::new(),
-        expires: None,
+        ..Subject::default()
     }))
 }
 

@@ -14,7 +14,9 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::cache::{Known, Limits};
-use super::facts::Subject;
+use super::facts::{Origin, Subject};
+use super::revocations::Revocations;
+use super::sealed::SealedFacts;
 use super::sql::{Db, NewToken, TokenRow};
 use super::{CacheSettings, LOADS, Metrics, Unavailable, digest, random_text};
 use crate::types::unix_now;
@@ -47,13 +49,25 @@ impl Tokens {
         Self { db, known }
     }
 
+    /// In a fleet of replicas: users of whom something was revoked are asked for anew, and what replicas with the same
+    /// database learn is shared under the name `scope`, if they share facts.
+    #[must_use]
+    pub fn in_fleet(self, revocations: &Arc<Revocations>, facts: Option<&SealedFacts>, scope: Option<&str>) -> Self {
+        let known = self.known.ended_by(revocations);
+        let known = match scope {
+            Some(scope) => known.shared_through(facts, &format!("store {scope}")),
+            None => known,
+        };
+        Self { known, ..self }
+    }
+
     /// What is known of the bearer of `token`; `None` if it is unknown, revoked, or its user is disabled. The caller
     /// judges `Subject::expires`.
     pub async fn find(&self, token: &str) -> Result<Option<Arc<Subject>>, Unavailable> {
         let hash = digest(token);
         let load = || {
             let db = self.db.clone();
-            async move { Ok(db.token(hash).await?.map(subject)) }
+            async move { Ok(db.token(hash).await?.map(|row| subject(row, hash))) }
         };
         self.known.get(hash, Instant::now(), load).await
     }
@@ -72,8 +86,9 @@ pub async fn issue(db: &Db, user: &str, scopes: &[String], lifetime: i64) -> Res
     Err(Unavailable::new("store", "another token has the same id; ask again"))
 }
 
-fn subject(row: TokenRow) -> Subject {
-    Subject { user: row.user, email: row.email, groups: row.groups, scopes: row.scopes, claims: Map::new(), expires: Some(row.expires) }
+fn subject(row: TokenRow, token: [u8; 32]) -> Subject {
+    let origin = Origin::Store { token };
+    Subject { user: row.user, email: row.email, groups: row.groups, scopes: row.scopes, claims: Map::new(), expires: Some(row.expires), origin }
 }
 
 #[cfg(test)]
@@ -110,7 +125,8 @@ mod tests {
         assert!(issued.token.starts_with("dw_") && issued.token.len() == 46);
         assert_eq!(issued.id.len(), 12);
         let subject = f.tokens.find(&issued.token).await.unwrap().unwrap();
-        let expected = Subject { user: "alice".to_owned(), scopes: scopes(), expires: Some(issued.expires), ..Subject::default() };
+        let origin = Origin::Store { token: digest(&issued.token) };
+        let expected = Subject { user: "alice".to_owned(), scopes: scopes(), expires: Some(issued.expires), origin, ..Subject::default() };
         assert_eq!(*subject, expected);
         let left = issued.expires - unix_now();
         assert!((3590..=3600).contains(&left), "{left}");

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of requests, stores or the network.
 
+mod address;
 mod claim;
 pub mod json;
 mod moment;
@@ -11,6 +12,7 @@ mod report;
 mod secret;
 mod units;
 
+pub use address::AddressBlock;
 pub use claim::claim;
 pub use moment::Moment;
 pub use name::valid_user_name;
@@ -30,4 +32,10 @@ pub fn some<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(deseri
 #[must_use]
 pub fn unix_now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Milliseconds since 1970.
+#[must_use]
+pub fn unix_millis() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::support::client::Call;
+use crate::support::pki::trusting;
 use crate::support::setup::{HOST, Setup, doorward};
 use crate::support::upstream::Upstream;
 use crate::support::world::World;
@@ -54,14 +55,7 @@ async fn made_certificates_serve() {
     assert!(run(&["certs", "--out", "made", "--name", HOST], setup.dir.path()).status.success());
     let ca = std::fs::read_to_string(setup.path("made/ca.crt")).unwrap();
     let gate = setup.start().await;
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(<rustls_pki_types::CertificateDer as rustls_pki_types::pem::PemObject>::from_pem_slice(ca.as_bytes()).unwrap()).unwrap();
-    let config = rustls::ClientConfig::builder_with_provider(std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    assert_eq!(Call::new(gate.https, std::sync::Arc::new(config), "GET", "/x").send().await.status, 200);
+    assert_eq!(Call::new(gate.https, trusting(&ca), "GET", "/x").send().await.status, 200);
 }
 
 #[test]

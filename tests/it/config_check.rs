@@ -233,3 +233,41 @@ fn the_configuration_of_the_guide_starts_as_it_stands() {
     let output = doorward(&["check", "--config", "config.toml"], "", dir.path(), &[]);
     assert!(output.status.success(), "{}", said(&output));
 }
+
+#[test]
+fn what_is_wrong_with_what_replicas_share_is_reported_before_anything_is_asked() {
+    let long = "0123456789abcdef0123456789abcdef";
+    for (cache, key) in [
+        ("shared = \"http://cache\"", "cache.shared"),
+        ("shared = \"redis://a,b\"", "cache.shared"),
+        ("shared_secret_file = \"secrets/identity.key\"", "cache.shared_secret_file"),
+        ("shared = \"redis://127.0.0.1\"\nshared_secret = \"short\"", "cache.shared_secret"),
+        ("shared = \"redis://127.0.0.1\"\nshared_password_file = \"none\"", "cache.shared_password_file"),
+        ("shared = \"redis://127.0.0.1\"\nshared_ca_file = \"certs/server.crt\"", "cache.shared_ca_file"),
+        ("shared = \"redis://127.0.0.1\"\nshared_timeout = \"0s\"", "cache.shared_timeout"),
+        ("shared = \"redis://127.0.0.1\"\nshared_prefix = \"a b\"", "cache.shared_prefix"),
+        ("on_store_error = \"ignore\"", "cache.on_store_error"),
+        ("keep_revocations = \"1s\"", "cache.keep_revocations"),
+    ] {
+        let output = good().section("cache", cache).cli(&["check"], "");
+        assert_eq!(output.status.code(), Some(2), "{cache}: {}", said(&output));
+        assert!(said(&output).contains(&format!("{key}: ")), "{cache}: {}", said(&output));
+    }
+    for (cache, key) in [
+        ("shared = \"redis://:hunter2@127.0.0.1\"", "cache.shared: "),
+        ("shared = \"redis://cache.example.com\"", "cache.shared: "),
+        (&format!("shared = \"redis://127.0.0.1\"\nshared_secret = \"{long}\""), "cache.shared_secret: "),
+    ] {
+        let output = good().section("cache", cache).cli(&["check"], "");
+        assert!(output.status.success() && said(&output).contains(key) && !said(&output).contains("hunter2"), "{cache}: {}", said(&output));
+    }
+    for (admin, listen, good_one) in [
+        (format!("key = \"{long}\""), "admin = \"127.0.0.1:0\"", true),
+        (format!("key = \"{long}\""), "", false),
+        ("key = \"short\"".to_owned(), "admin = \"127.0.0.1:0\"", false),
+        ("key_file = \"none\"".to_owned(), "admin = \"127.0.0.1:0\"", false),
+    ] {
+        let setup = good().section("listen", &format!("https = [\"127.0.0.1:0\"]\n{listen}")).section("admin", &admin);
+        assert_eq!(setup.cli(&["check"], "").status.success(), good_one, "{admin} {listen}");
+    }
+}

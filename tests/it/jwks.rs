@@ -1,6 +1,6 @@
 //! Keys of an issuer: fetched when needed, changed when the issuer changes them, never waited for by everyone at once.
 
-use crate::support::client::Answer;
+use crate::support::client::{Answer, Proto};
 use crate::support::gateway::Gateway;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
 use crate::support::setup::Setup;
@@ -118,6 +118,86 @@ async fn unknown_key_ids_cause_at_most_one_fetch_in_a_while() {
     assert!(place.provider.hits() <= before + 1, "{} fetches", place.provider.hits() - before);
     assert_eq!(place_status(&place.gate, &place.token(&stranger, "m")).await, 401);
     assert_eq!(place.call(&place.key, "dora").await.status, 200);
+}
+
+#[tokio::test]
+async fn of_an_issuer_that_rotates_every_second_no_valid_token_is_refused() {
+    let place = place(true, Mood::Well).await;
+    let keys: Vec<Key> = (0..8).map(|at| Key::generate(&format!("key-{at}"), "ES256")).collect();
+    let published = std::sync::atomic::AtomicUsize::new(0);
+    let sent = std::sync::atomic::AtomicUsize::new(0);
+    let order = std::sync::atomic::Ordering::SeqCst;
+    place.provider.rotate(&[&keys[0]]);
+    // The issuer: at each tick another key is published beside the last one, and signs from that moment on.
+    let rotate = async {
+        let mut second = tokio::time::interval(std::time::Duration::from_secs(1));
+        second.tick().await;
+        for at in 1..keys.len() {
+            second.tick().await;
+            place.provider.rotate(&[&keys[at - 1], &keys[at]]);
+            published.store(at, order);
+        }
+        second.tick().await;
+    };
+    // Its users: each with a new token by the newest key, over both protocols.
+    let load = |worker: usize| {
+        let (place, keys, published, sent) = (&place, &keys, &published, &sent);
+        async move {
+            let mut sender = place.gate.get("/jwt/x").proto(if worker % 2 == 0 { Proto::H1 } else { Proto::H2 }).connect().await;
+            for number in 0.. {
+                let newest = published.load(order);
+                let token = place.token(&keys[newest], &format!("user-{worker}-{number}"));
+                let proto = if worker % 2 == 0 { Proto::H1 } else { Proto::H2 };
+                let answer = place.gate.get("/jwt/x").proto(proto).bearer(&token).send_on(&mut sender).await.unwrap();
+                // A request may have been on its way while the key after the next was published.
+                let in_time = published.load(order) <= newest + 1;
+                assert!(answer.status == 200 || !in_time, "by key {newest}: {}", answer.text());
+                sent.fetch_add(1, order);
+            }
+        }
+    };
+    let all = futures_util::future::join_all((0..6).map(load));
+    tokio::select! {
+        () = rotate => {}
+        _ = all => panic!("the load ended"),
+    }
+    assert_eq!(published.load(order), keys.len() - 1);
+    assert!(sent.load(order) > 100, "{sent:?}");
+    assert!(place.provider.hits() >= keys.len(), "{} fetches", place.provider.hits());
+}
+
+#[tokio::test]
+async fn ten_thousand_unknown_key_ids_cost_the_issuer_one_fetch_and_its_users_nothing() {
+    let place = place(false, Mood::Well).await;
+    assert_eq!(place.call(&place.key, "carol").await.status, 200);
+    // The one fetch that follows on new keys is used up by the first of them.
+    let stranger = Key::generate("x", "EdDSA");
+    let forged = |at: usize| {
+        let header = serde_json::json!({"alg": "EdDSA", "kid": format!("unknown-{at}")}).to_string();
+        stranger.raw(&header, &claims_but("mallory", "iss", place.provider.issuer().into()).to_string())
+    };
+    assert_eq!(place_status(&place.gate, &forged(0)).await, 401);
+    let before = place.provider.hits();
+    let flood = |worker: usize| {
+        let (place, forged) = (&place, &forged);
+        async move {
+            let proto = if worker % 2 == 0 { Proto::H1 } else { Proto::H2 };
+            let mut sender = place.gate.get("/jwt/x").proto(proto).connect().await;
+            for at in 0..1000 {
+                let call = place.gate.get("/jwt/x").proto(proto).bearer(&forged(worker * 1000 + at + 1));
+                let answer = call.send_on(&mut sender).await.unwrap();
+                assert_eq!(answer.status, 401, "{}", answer.text());
+                if at % 100 == 0 {
+                    assert_eq!(place.call(&place.key, &format!("user-{worker}-{at}")).await.status, 200);
+                }
+            }
+        }
+    };
+    let began = std::time::Instant::now();
+    futures_util::future::join_all((0..10).map(flood)).await;
+    let cooldowns = usize::try_from(began.elapsed().as_secs() / 30).unwrap() + 1;
+    let fetches = place.provider.hits() - before;
+    assert!(fetches <= cooldowns, "{fetches} fetches in {cooldowns} cool-downs");
 }
 
 async fn place_status(gate: &Gateway, token: &str) -> u16 {

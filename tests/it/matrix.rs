@@ -6,15 +6,31 @@ use crate::support::aws::Aws;
 use crate::support::client::{BOTH, Call, Proto};
 use crate::support::fost::{self, Fost};
 use crate::support::gateway::Gateway;
+use crate::support::gateways::Signer;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
+use crate::support::kubernetes::{self, Cluster};
+use crate::support::message_signature::{self, Signature};
 use crate::support::s3::S3;
+use crate::support::senders::{self, Sender};
 use crate::support::setup::{HOST, Setup};
 use crate::support::upstream::Upstream;
 use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
 use crate::support::{now, query_hmac};
 
 /// All kinds that the binary knows; a test makes sure of that.
-const KINDS: [&str; 7] = ["fost", "query-hmac", "s3-v2", "aws-v4", "jwt", "token", "basic"];
+const KINDS: [&str; 11] = [
+    "fost",
+    "query-hmac",
+    "s3-v2",
+    "aws-v4",
+    "http-message-signature",
+    "http-signature",
+    "webhook",
+    "jwt",
+    "token",
+    "kubernetes-token-review",
+    "basic",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wrong {
@@ -48,6 +64,7 @@ struct Table {
     gate: Gateway,
     upstream: Upstream,
     provider: Provider,
+    cluster: Cluster,
     key: Key,
     token: String,
     expired: String,
@@ -58,10 +75,23 @@ impl Table {
         let (upstream, key) = (Upstream::echo(), Key::generate("k", "ES256"));
         let provider = Provider::start(&[&key]);
         // Before the gateway starts, as it may ask for the keys at once.
+        let cluster = Cluster::start("own");
+        cluster.mood(if mood == Mood::Well { kubernetes::Mood::Well } else { kubernetes::Mood::Down });
         provider.mood(mood);
         let mut setup = Setup::new(&upstream.url())
+            .file("sa/ca.crt", &cluster.ca.pem())
+            .file("sa/token", "own")
+            .rest(&format!(
+                "[auth.kubernetes-token-review.kubernetes-token-review]\nurl = \"{}\"\nca_file = \"sa/ca.crt\"\nbearer_token_file = \"sa/token\"\naudience = \"{AUDIENCE}\"",
+                cluster.url()
+            ))
             .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
-            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]\n[auth.aws-v4.aws-v4]\nregion = \"eu-central-1\"\nservice = \"s3\"\n[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .rest("[auth.fost.fost]\n[auth.query-hmac.query-hmac]\n[auth.s3-v2.s3-v2]")
+            .rest("[auth.aws-v4.aws-v4]\nregion = \"eu-central-1\"\nservice = \"s3\"")
+            .rest("[auth.http-message-signature.http-message-signature]\n[auth.http-signature.http-signature]")
+            .rest("[auth.webhook.webhook]\npreset = \"stripe\"\nsecret_file = \"hook\"\npaths = [\"/webhook/x\"]")
+            .rest("[auth.token.token]\nsource = \"store\"\n[auth.basic.basic]\nusers = \"store\"")
+            .file("hook", senders::SECRET)
             .rest(&format!("[auth.jwt.jwt]\nissuer = \"{0}\"\njwks_url = \"{0}/jwks\"\naudience = [\"{AUDIENCE}\"]", provider.issuer()));
         for scheme in KINDS {
             setup = setup.route(&format!("/{scheme}/**"), &[scheme]);
@@ -82,7 +112,7 @@ impl Table {
             }
         })
         .await;
-        Self { gate: setup.start().await, upstream, provider, key, token, expired }
+        Self { gate: setup.start().await, upstream, provider, cluster, key, token, expired }
     }
 
     /// The request of one cell; `None` where a scheme has no such thing.
@@ -92,9 +122,13 @@ impl Table {
         if scheme == "query-hmac" {
             return Some(self.gate.get(&query_signed(secret.trim(), wrong)));
         }
+        if scheme == "webhook" {
+            return delivery(&self.gate, wrong);
+        }
         let fost = Fost::new().key(fost::KEY, secret.trim());
         let s3 = S3::new().key(fost::KEY, secret.trim());
         let aws = Aws::s3().key(fost::KEY, secret.trim());
+        let draft = Signer::new("draft").key(fost::KEY, secret.trim());
         let issuer = self.provider.issuer();
         let claims = claims_but("carol", "iss", issuer.clone().into());
         let with = |name: &str, value: serde_json::Value| {
@@ -119,6 +153,12 @@ impl Table {
             ("aws-v4", Wrong::Expired) => aws.skewed(-1000).sign("GET", &target, b""),
             ("aws-v4", Wrong::Elsewhere) => aws.sign("GET", "/aws-v4/y", b""),
             ("s3-v2", Wrong::Elsewhere) => s3.sign("GET", "/s3-v2/y", None),
+            ("http-message-signature", _) => message_signed(secret.trim(), &target, wrong),
+            ("http-signature", Wrong::Nothing | Wrong::SourceDown) => draft.sign("GET", &target, b""),
+            ("http-signature", Wrong::Malformed) => vec![("Authorization".to_owned(), "Signature nothing".to_owned())],
+            ("http-signature", Wrong::Forged) => draft.key(fost::KEY, "guess").sign("GET", &target, b""),
+            ("http-signature", Wrong::Expired) => draft.skewed(-1000).sign("GET", &target, b""),
+            ("http-signature", Wrong::Elsewhere) => draft.sign("GET", "/http-signature/y", b""),
             ("jwt", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.key.token(&claims)),
             ("jwt", Wrong::Malformed) => bearer("a.b.c"),
             ("jwt", Wrong::Forged) => bearer(&Key::generate("k", "ES256").token(&claims)),
@@ -128,6 +168,11 @@ impl Table {
             ("token", Wrong::Malformed) => bearer("two words"),
             ("token", Wrong::Forged) => bearer(&self.token.chars().rev().collect::<String>()),
             ("token", Wrong::Expired) => bearer(&self.expired),
+            ("kubernetes-token-review", Wrong::Nothing | Wrong::SourceDown) => bearer(&self.cluster.issue("shop:web", AUDIENCE, now() + 60)),
+            ("kubernetes-token-review", Wrong::Malformed) => bearer("a.b.c.d.e"),
+            ("kubernetes-token-review", Wrong::Forged) => bearer(&self.cluster.token("shop:mallory", AUDIENCE, now() + 60)),
+            ("kubernetes-token-review", Wrong::Expired) => bearer(&self.cluster.issue("shop:web", AUDIENCE, now() - 60)),
+            ("kubernetes-token-review", Wrong::Elsewhere) => bearer(&self.cluster.issue("shop:web", "billing", now() + 60)),
             ("basic", Wrong::Nothing | Wrong::SourceDown) => basic("bob", PASSWORD),
             ("basic", Wrong::Malformed) => vec![("Authorization".to_owned(), "Basic !!!".to_owned())],
             ("basic", Wrong::Forged) => basic("bob", "guess"),
@@ -158,6 +203,20 @@ impl Table {
     }
 }
 
+/// The headers of one cell of the row `http-message-signature`.
+fn message_signed(secret: &str, target: &str, wrong: Wrong) -> Vec<(String, String)> {
+    let (key, guess) = (message_signature::Key::secret(secret), message_signature::Key::secret("guess"));
+    let good = Signature::new(fost::KEY, &key);
+    match wrong {
+        Wrong::Nothing | Wrong::SourceDown => good.sign("GET", target, 0),
+        Wrong::Absent => Vec::new(),
+        Wrong::Malformed => vec![("Signature-Input".to_owned(), "sig1=(".to_owned())],
+        Wrong::Forged => Signature::new(fost::KEY, &guess).sign("GET", target, 0),
+        Wrong::Expired => good.skewed(-1000).sign("GET", target, 0),
+        Wrong::Elsewhere => good.sign("GET", "/http-message-signature/y", 0),
+    }
+}
+
 /// The target of one cell of the row `query-hmac`, whose credential is no header.
 fn query_signed(secret: &str, wrong: Wrong) -> String {
     let (good, now) = ("/query-hmac/x", query_hmac::timestamp(0));
@@ -169,6 +228,25 @@ fn query_signed(secret: &str, wrong: Wrong) -> String {
         Wrong::Expired => query_hmac::sign(fost::KEY, secret, good, &query_hmac::timestamp(-1000), b""),
         Wrong::Elsewhere => query_hmac::sign(fost::KEY, secret, "/query-hmac/y", &now, b"").replace("hmac/y", "hmac/x"),
     }
+}
+
+/// One cell of the row `webhook`: a POST, each with a body of its own, as it is let in once. Its secret is in no store.
+fn delivery(gate: &Gateway, wrong: Wrong) -> Option<Call> {
+    let body = format!("{:?}", std::time::Instant::now());
+    let (sender, mut target) = (Sender::new("stripe"), "/webhook/x");
+    let headers = match wrong {
+        Wrong::Nothing => sender.sign(body.as_bytes()),
+        Wrong::Absent => Vec::new(),
+        Wrong::Malformed => vec![("Stripe-Signature".to_owned(), "t=1,v1=x".to_owned())],
+        Wrong::Forged => sender.secret("guess").sign(body.as_bytes()),
+        Wrong::Expired => sender.skewed(-1000).sign(body.as_bytes()),
+        Wrong::Elsewhere => {
+            target = "/webhook/y";
+            sender.sign(body.as_bytes())
+        }
+        Wrong::SourceDown => return None,
+    };
+    Some(gate.call("POST", target).headers(&headers).body(body))
 }
 
 #[tokio::test]
@@ -197,7 +275,9 @@ async fn no_scheme_lets_anyone_in_while_its_source_is_down() {
     }
     for scheme in KINDS {
         for proto in BOTH {
-            let answer = table.call(scheme, Wrong::SourceDown).unwrap().proto(proto).send().await;
+            // A webhook's secret is in no store.
+            let Some(call) = table.call(scheme, Wrong::SourceDown) else { continue };
+            let answer = call.proto(proto).send().await;
             assert_eq!(answer.status, 503, "{scheme} {proto:?}: {}", answer.text());
             assert!(answer.headers.contains_key("retry-after"), "{scheme}");
         }

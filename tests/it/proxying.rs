@@ -153,6 +153,51 @@ async fn trailers_of_an_answer_reach_the_client() {
 }
 
 #[tokio::test]
+async fn a_client_that_asks_first_over_http2_is_served_when_it_sends_without_being_told() {
+    let world = World::start().await;
+    // The HTTP library cannot send an interim answer there; nobody may wait for one for ever (RFC 9110 section 10.1.1).
+    let body = vec![b'x'; 3 << 20];
+    let answer =
+        world.call("POST", "/basic/x").proto(Proto::H2).basic("bob", PASSWORD).header("expect", "100-continue").body(body.clone()).send().await;
+    assert_eq!(answer.status, 200);
+    let seen = world.upstream.only();
+    assert_eq!(seen.body_length, body.len() as u64);
+    assert!(!seen.has("expect"));
+    assert_eq!(world.call("POST", "/basic/x").proto(Proto::H2).header("expect", "100-continue").body("hello").send().await.status, 401);
+    assert_eq!(world.call("POST", "/public/x").proto(Proto::H2).header("expect", "200-maybe").body("hello").send().await.status, 417);
+    assert_eq!(world.upstream.count(), 1);
+}
+
+#[tokio::test]
+async fn trailers_named_like_what_the_application_is_told_do_not_reach_the_client() {
+    let world = World::with(|setup| {
+        setup.section("identity", "user_header = \"X-Remote-User\"\nalso_strip = [\"X-Also-Ours\"]\n[identity.headers]\n\"X-Mail\" = \"email\"")
+    })
+    .await;
+    let names =
+        ["X-Remote-User", "X_Remote_User", "x.remote.user", "X-Also-Ours", "X-Mail", "X-Forwarded-For", "Forwarded", "X-Real-IP", "Set-Cookie"];
+    let lines: String = names.iter().map(|name| format!("{name}: bob\r\n")).collect();
+    let bytes =
+        format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\n{lines}X-Sum: 42\r\nX-Sum-Of: 43\r\n\r\n");
+    world.upstream.script(move |_| Act::Reply(bytes.clone().into_bytes()));
+    for target in ["/public/x", "/basic/x"] {
+        let answer = world.get(target).proto(Proto::H2).basic("bob", PASSWORD).send().await;
+        let trailers = answer.trailers.unwrap();
+        let mut left: Vec<&str> = trailers.keys().map(http::HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["x-sum", "x-sum-of"], "{target}");
+        let mut raw = world.raw().await;
+        let (_, authorization) = &world.good("basic", "GET", target)[0];
+        raw.write(format!(
+            "GET {target} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: {authorization}\r\nTE: trailers\r\nConnection: TE, close\r\n\r\n"
+        ))
+        .await;
+        let all = String::from_utf8_lossy(&raw.read_to_end().await).to_ascii_lowercase();
+        assert!(all.ends_with("x-sum: 42\r\n\r\n") && !all.contains("bob"), "{all}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_ends_with_the_connection_is_whole() {
     let world = World::start().await;
     world.upstream.script(|_| Act::Close(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nall of it".to_vec()));

@@ -128,7 +128,7 @@ async fn tables_that_were_dropped_are_made_again_without_a_restart() {
         let secret = add(&setup, "stored");
         let gate = setup.start().await;
         assert_eq!(status(signed(&gate, "nobody", &secret)).await, 401);
-        database.run("DROP TABLE api_keys; DROP TABLE tokens; DROP TABLE users; DROP TABLE doorward_schema").await;
+        database.run("DROP TABLE api_keys; DROP TABLE tokens; DROP TABLE users; DROP TABLE doorward_changes; DROP TABLE doorward_schema").await;
         assert_eq!(recovered("the tables", || signed(&gate, "stored", &secret)).await, 401);
     }
 }

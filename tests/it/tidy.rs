@@ -8,7 +8,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("main", &["cli"]),
     ("cli", &["observe", "reload", "config", "server", "proxy", "auth", "store", "idp", "inbound", "payload", "telemetry", "types"]),
     ("reload", &["config", "server", "proxy", "auth", "store", "idp", "inbound", "payload", "telemetry", "types"]),
-    ("observe", &["reload", "store", "telemetry"]),
+    ("observe", &["reload", "store", "telemetry", "types"]),
     ("config", &["server", "proxy", "auth", "store", "idp", "telemetry", "types"]),
     ("server", &["proxy", "auth", "store", "inbound", "payload", "telemetry", "types"]),
     ("proxy", &["auth", "store", "inbound", "payload", "telemetry", "types"]),

@@ -1,14 +1,16 @@
 //! WebSockets: the gate first, then a tunnel of bytes, and only after the application agreed.
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use serde_json::json;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Message, WebSocket};
 
 use crate::support::client::handshake;
+use crate::support::idp::claims_but;
 use crate::support::setup::HOST;
 use crate::support::upstream::{Act, Seen, Wire, answer};
-use crate::support::within;
 use crate::support::world::{PASSWORD, World, basic};
+use crate::support::{now, within};
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -185,4 +187,43 @@ async fn a_tunnel_in_which_nothing_moves_is_closed() {
     raw.write(request("/basic/socket", &credential())).await;
     assert_eq!(raw.answer().await.unwrap().status, 101);
     assert!(raw.read_to_end().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_tunnel_ends_when_the_credential_that_opened_it_expires() {
+    let world = world().await;
+    let (tell, told) = std::sync::mpsc::channel();
+    world.upstream.script(move |_| {
+        let tell = tell.clone();
+        Act::Talk(Box::new(move |wire| {
+            echo(wire);
+            tell.send(()).unwrap();
+        }))
+    });
+    let expires = now() + 3;
+    let token = world.key.token(&claims_but("carol", "exp", json!(expires)));
+    let mut raw = world.raw().await;
+    raw.write(request("/jwt/socket", &format!("Authorization: Bearer {token}\r\n"))).await;
+    assert_eq!(raw.answer().await.unwrap().status, 101);
+    raw.write("still here").await;
+    assert_eq!(raw.until(b"still here").await.unwrap(), b"still here");
+    assert!(raw.read_to_end().await.is_empty());
+    assert!(now() >= expires, "it ended early");
+    world.said("a tunnel ended because its credential has expired").await;
+    let ended = tokio::task::spawn_blocking(move || told.recv_timeout(crate::support::DEADLINE));
+    assert!(ended.await.unwrap().is_ok(), "the application still waits");
+}
+
+#[tokio::test]
+async fn bytes_of_a_tunnel_are_not_taken_for_http() {
+    let world = world().await;
+    let mut raw = world.raw().await;
+    raw.write(request("/basic/socket", &credential())).await;
+    assert_eq!(raw.answer().await.unwrap().status, 101);
+    // As a request its body would be broken; cut so that each piece is read by itself.
+    let bytes = "POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\n\nGET /#x HTTP/1.1\n".repeat(50);
+    for piece in bytes.as_bytes().chunks(97) {
+        raw.write(piece).await;
+    }
+    assert_eq!(raw.until(bytes.as_bytes()).await.unwrap(), bytes.as_bytes());
 }

@@ -84,6 +84,7 @@ impl ClaimRules {
             scopes: scopes(&claims),
             expires: date(&claims, "exp", f64::floor)?,
             claims,
+            ..Subject::default()
         })
     }
 

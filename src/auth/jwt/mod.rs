@@ -24,6 +24,7 @@ use super::sender::{self, Senders};
 use super::{AuthError, Challenge, CredentialNames, ErrorForm, Identity, Refusal, Subject};
 use crate::inbound::{Conn, Inbound};
 use crate::store::Stores;
+use crate::store::facts::Origin;
 use crate::types::{Report, unix_now};
 use revoked::Revoked;
 use verifier::{Recall, Verifier, deadline};
@@ -76,6 +77,7 @@ impl Jwt {
         let prefix = settings.prefix.or_else(|| flask.then(|| vec!["JWT".to_owned()]));
         let word = prefix.iter().flatten().find(|prefix| !prefix.is_empty()).cloned();
         let carrier = Carrier::build(prefix, settings.header, settings.cookie, report)?;
+        let carrier = carrier.with_query_parameter(settings.query_parameter.as_deref(), report)?;
         Some(Self {
             name: name.into(),
             carrier,
@@ -113,7 +115,9 @@ impl Jwt {
                 stores.metrics.jwt.miss();
                 // Copied, so that nothing is borrowed from the request while an issuer is asked.
                 let (token, key) = (token.to_owned(), fresh.key);
-                let subject = Arc::new(self.verifier.verify(&token, fresh).await?);
+                let mut subject = self.verifier.verify(&token, fresh).await?;
+                subject.origin = Origin::of_signed_token(&token, &subject.claims);
+                let subject = Arc::new(subject);
                 stores.facts.insert(key, Arc::clone(&subject), deadline(&subject, now, stores.cache.max_age.0), token.len());
                 let once = self.senders.check(conn, inbound, (&token, presented), &subject.claims, unix_now())?;
                 (subject, once)
@@ -156,6 +160,11 @@ impl Jwt {
     /// Where this scheme's credentials travel.
     pub fn credentials(&self) -> CredentialNames {
         self.senders.credentials(self.carrier.credentials())
+    }
+
+    /// Query parameters that may hold the token.
+    pub fn parameters(&self) -> &'static [&'static str] {
+        self.carrier.parameters()
     }
 
     fn identity(&self, subject: Arc<Subject>) -> Identity {

@@ -71,6 +71,8 @@ pub struct Settings {
     pub header: Option<String>,
     /// A cookie that holds the token.
     pub cookie: Option<String>,
+    /// `access_token`, if tokens may stand in the query.
+    pub query_parameter: Option<String>,
     /// How a refusal is told: `oauth2` or `flask-jwt`.
     pub error_format: Option<String>,
     /// Whether senders prove that they hold the key that their token is bound to (RFC 9449).
@@ -105,7 +107,8 @@ pub(super) const OF_ONE_ISSUER: [&str; 9] =
     ["issuer", "jwks_url", "jwks_file", "public_key_file", "secret", "secret_file", "secret_env", "ca_file", "bearer_token_file"];
 
 /// Keys that are the scheme's, and an issuer of several cannot have otherwise.
-pub(super) const OF_THE_SCHEME: [&str; 8] = ["issuers", "max_token_bytes", "revoked_file", "prefix", "header", "cookie", "error_format", "dpop"];
+pub(super) const OF_THE_SCHEME: [&str; 9] =
+    ["issuers", "max_token_bytes", "revoked_file", "prefix", "header", "cookie", "query_parameter", "error_format", "dpop"];
 
 impl Settings {
     /// Those of [`OF_ONE_ISSUER`] that are given.
@@ -133,6 +136,7 @@ impl Settings {
             self.prefix.is_some(),
             self.header.is_some(),
             self.cookie.is_some(),
+            self.query_parameter.is_some(),
             self.error_format.is_some(),
             self.dpop.is_some(),
         ];

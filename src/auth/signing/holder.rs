@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Manner;
 use crate::auth::{Refusal, valid_user_name};
-use crate::store::facts::Subject;
+use crate::store::facts::{Origin, Subject};
 use crate::store::keys::ApiKey;
 
 /// The holder of a key: judged after the signature, so that nobody learns of a key what only its holder may know.
@@ -20,7 +20,8 @@ impl Holder {
     /// The holder of `key`, as the scheme of `manner` names it.
     pub(in crate::auth) fn new(key: Arc<ApiKey>, manner: Manner) -> Self {
         let user = key.user.clone().unwrap_or_else(|| format!("{}{}", manner.prefix, key.name));
-        let own = Subject { user, groups: key.groups.clone(), scopes: key.scopes.clone(), expires: key.expires, ..Subject::default() };
+        let origin = Origin::Key { name: key.name.as_str().into() };
+        let own = Subject { user, groups: key.groups.clone(), scopes: key.scopes.clone(), expires: key.expires, origin, ..Subject::default() };
         Self { key, manner, own: Arc::new(own) }
     }
 
@@ -55,11 +56,13 @@ impl Holder {
         if !self.opens(rule_path) {
             return Err(Refusal::Forbidden("the path is not among the key's paths"));
         }
-        match named {
-            Some(user) if user != self.own.user => self.act_for(user),
-            Some(_) | None if valid_user_name(&self.own.user) => Ok(Arc::clone(&self.own)),
-            Some(_) | None => Err(Refusal::Forbidden("the key's user has no name that an application can be told")),
-        }
+        let subject = match named {
+            Some(user) if user != self.own.user => self.act_for(user)?,
+            Some(_) | None if valid_user_name(&self.own.user) => Arc::clone(&self.own),
+            Some(_) | None => return Err(Refusal::Forbidden("the key's user has no name that an application can be told")),
+        };
+        key.used.at(now);
+        Ok(subject)
     }
 
     /// Another user, with the key's scopes but none of its user's groups: what groups others are in, the key does not say.
@@ -67,7 +70,8 @@ impl Holder {
         if !self.key.impersonate {
             return Err(Refusal::Forbidden("the key may not act for another user"));
         }
-        Ok(Arc::new(Subject { user, scopes: self.own.scopes.clone(), expires: self.own.expires, ..Subject::default() }))
+        let (scopes, expires, origin) = (self.own.scopes.clone(), self.own.expires, self.own.origin.clone());
+        Ok(Arc::new(Subject { user, scopes, expires, origin, ..Subject::default() }))
     }
 }
 

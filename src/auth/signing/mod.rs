@@ -1,7 +1,10 @@
 //! What the schemes with a shared key have in common: keys that may sign, with their HMAC states made ready, and the
 //! spelling of names and signatures.
 
+mod hmacs;
 mod holder;
+mod private;
+mod public;
 mod settings;
 mod spelling;
 
@@ -20,9 +23,26 @@ use crate::store::keys::ApiKey;
 use crate::store::{Stores, Unavailable};
 use crate::types::Report;
 
+pub use self::hmacs::Algorithm;
+pub(super) use self::hmacs::{Hmacs, Seed, tag_of_any_length};
 pub(super) use self::holder::Holder;
-pub use self::settings::KeySettings;
+pub(super) use self::private::PrivateKey;
+pub(super) use self::public::{PublicAlgorithm, VerifyingKey};
+pub use self::settings::{KeySettings, valid_scope};
 pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
+
+/// All that keys may sign with, by the names of RFC 9421 where it has one. A scheme knows some of them.
+pub const ALGORITHMS: [&str; 9] = [
+    "hmac-sha1",
+    "hmac-sha256",
+    "hmac-sha384",
+    "hmac-sha512",
+    "rsa-pss-sha512",
+    "rsa-v1_5-sha256",
+    "ecdsa-p256-sha256",
+    "ecdsa-p384-sha384",
+    "ed25519",
+];
 
 /// What may not be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +50,9 @@ pub enum SignError {
     /// Nothing to sign with.
     #[error("the secret is empty")]
     Secret,
+    /// A private key that cannot be used.
+    #[error("{0}")]
+    Key(&'static str),
     /// Not between the years 0 and 9999.
     #[error("the time cannot be written as a timestamp")]
     Time,
@@ -59,7 +82,7 @@ pub(super) struct Keyring<M> {
     manner: Manner,
 }
 
-impl<M: Mac + KeyInit + Clone> Keyring<M> {
+impl<M: KeyInit + Clone> Keyring<M> {
     /// Builds the keys of the configuration; reports each mistake under `keys` and returns `None` then, also when there is
     /// no key at all and no store that could have one. `kind` is the scheme's.
     pub(super) fn build(
@@ -124,7 +147,7 @@ pub(super) struct PreparedKey<M> {
     states: Vec<M>,
 }
 
-impl<M: Mac + KeyInit + Clone> PreparedKey<M> {
+impl<M: KeyInit + Clone> PreparedKey<M> {
     /// `None` for a key that nobody may use: one without a secret.
     fn new(key: Arc<ApiKey>, manner: Manner) -> Option<Self> {
         let secrets = key.secret.iter().chain(&key.next_secret).filter(|secret| !secret.is_empty());
@@ -137,6 +160,11 @@ impl<M: Mac + KeyInit + Clone> PreparedKey<M> {
         self.holder.opens(rule_path)
     }
 
+    /// See [`Holder::allows`].
+    pub(super) fn allows(&self, algorithm: &str) -> bool {
+        self.holder.allows(algorithm)
+    }
+
     /// See [`Holder::identify`].
     pub(super) fn identify(&self, named: Option<String>, rule_path: &str, now: i64) -> Result<Arc<Subject>, Refusal> {
         self.holder.identify(named, rule_path, now)
@@ -144,7 +172,7 @@ impl<M: Mac + KeyInit + Clone> PreparedKey<M> {
 }
 
 /// MACs over one document (or over two readings of it), fed together.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Macs<M>(Vec<M>);
 
 impl<M: Mac + KeyInit + Clone> Macs<M> {

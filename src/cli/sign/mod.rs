@@ -3,8 +3,11 @@
 mod aws_v4;
 mod curl;
 mod fost;
+mod http_signature;
+mod message_signature;
 mod query_hmac;
 mod s3_v2;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +18,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
+use clap::builder::ArgPredicate;
 use doorward::types::{HumanDuration, Report, Secret, SecretSource};
 use http::{HeaderName, HeaderValue, Method, Uri};
 
@@ -27,9 +31,22 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Scheme::Fost)]
     scheme: Scheme,
     /// The key's name
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", required = false, required_unless_present = "preset", default_value_if("preset", ArgPredicate::IsPresent, ""))]
     key: String,
-    /// The file that holds the key's secret; one line break at its end is not part of it
+    /// Whose spelling, for http-signature
+    #[arg(long, value_enum, default_value_t)]
+    dialect: http_signature::DialectName,
+    /// The hash, for http-signature
+    #[arg(long, value_enum, default_value_t)]
+    algorithm: http_signature::AlgorithmName,
+    /// Whose deliveries, for webhook
+    #[arg(long, value_enum, conflicts_with = "key")]
+    preset: Option<webhook::PresetName>,
+    /// The delivery's id, for webhooks that have one; made up by default
+    #[arg(long, requires = "preset")]
+    id: Option<String>,
+    /// The file that holds the key's secret; one line break at its end is not part of it. For http-message-signature also a
+    /// private key: PKCS#8, PEM
     #[arg(long, value_name = "FILE")]
     secret_file: PathBuf,
     /// The request's method
@@ -57,6 +74,8 @@ pub struct Args {
     #[arg(long)]
     curl: bool,
     #[command(flatten)]
+    message: message_signature::Options,
+    #[command(flatten)]
     aws: aws_v4::Options,
 }
 
@@ -70,9 +89,15 @@ enum Scheme {
     /// As clients of Amazon S3 did: signature version 2
     #[value(name = "s3-v2")]
     S3V2,
+    /// As RFC 9421 says, covering method, host, path, query, body and the headers that are given
+    HttpMessageSignature,
     /// As clients of Amazon's services do: signature version 4
     #[value(name = "aws-v4")]
     AwsV4,
+    /// As the drafts before RFC 9421 say, and clients of Kong and APISIX do
+    HttpSignature,
+    /// As a service signs what it delivers; needs --preset, and no --key
+    Webhook,
 }
 
 /// What is to be signed.
@@ -117,8 +142,10 @@ impl Scheme {
         match self {
             Self::Fost => false,
             Self::S3V2 => s3_v2::is_own(name),
+            Self::HttpMessageSignature => message_signature::is_own(name),
             Self::AwsV4 => aws_v4::is_own(name),
-            Self::QueryHmac => false,
+            Self::HttpSignature => http_signature::is_own(name),
+            Self::QueryHmac | Self::Webhook => false,
         }
     }
 
@@ -126,8 +153,11 @@ impl Scheme {
         match self {
             Self::Fost => fost::request(wanted),
             Self::S3V2 => s3_v2::request(wanted),
+            Self::HttpMessageSignature => message_signature::request(wanted),
             Self::AwsV4 => aws_v4::request(wanted),
+            Self::HttpSignature => http_signature::request(wanted),
             Self::QueryHmac => query_hmac::request(wanted),
+            Self::Webhook => webhook::request(wanted),
         }
     }
 
@@ -136,8 +166,11 @@ impl Scheme {
         match self {
             Self::Fost => fost::url(wanted),
             Self::S3V2 => s3_v2::url(wanted),
+            Self::HttpMessageSignature => message_signature::url(),
             Self::AwsV4 => aws_v4::url(wanted),
+            Self::HttpSignature => http_signature::url(),
             Self::QueryHmac => query_hmac::url(),
+            Self::Webhook => webhook::url(),
         }
     }
 
@@ -145,7 +178,7 @@ impl Scheme {
     fn signs_absent_type(self) -> bool {
         match self {
             Self::S3V2 | Self::AwsV4 => true,
-            Self::Fost | Self::QueryHmac => false,
+            Self::Fost | Self::QueryHmac | Self::HttpMessageSignature | Self::HttpSignature | Self::Webhook => false,
         }
     }
 }
@@ -173,7 +206,9 @@ fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<S
     // The parser would drop it without a word, and another URL would be signed than the one that was written.
     ensure!(!args.target.contains('#'), "URL holds a fragment, which is never sent: leave out '#' and what follows");
     let uri: Uri = args.target.parse().context("URL is not a URL; percent-encode what is not ASCII")?;
+    ensure!(args.preset.is_none() || args.scheme == Scheme::Webhook, "--preset: for --scheme webhook only");
     ensure!(args.user.is_none() || args.scheme == Scheme::Fost, "--as: only a request of the scheme fost names a user");
+    ensure!(args.message.is_unused() || args.scheme == Scheme::HttpMessageSignature, "--tag, --nonce and --alg: of http-message-signature alone");
     if args.as_url {
         ensure!(method == Method::GET || method == Method::HEAD, "a signed URL is for GET and HEAD only");
         let url = args.scheme.url(&Wanted { args, secret, method: &method, uri: &uri, headers: &[], body: &[], since })?;

@@ -111,6 +111,24 @@ fn an_aws_request_is_the_one_that_python_makes() {
 }
 
 #[test]
+fn a_message_signature_is_the_one_that_python_makes() {
+    let line = ["--scheme", "http-message-signature", "POST", "https://h/b/k?acl", "--data", "{}", "--header", "X-Amount: 100", "--tag", "orders"];
+    let want = [
+        "X-Amount: 100",
+        "Content-Digest: sha-256=:RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=:",
+        "Signature-Input: sig1=(\"@method\" \"@authority\" \"@target-uri\" \"x-amount\" \"content-digest\");created=1232789760;keyid=\"aspnet\";\
+         alg=\"hmac-sha256\";tag=\"orders\"",
+        "Signature: sig1=:8j9Ffg4sdbkVLUTfYdndzQtOZFKy0uAtehmgrr21j5Y=:",
+    ];
+    assert_eq!(lines(&line).unwrap(), want);
+    let with = |more: &[&str]| lines(&[&["--scheme", "http-message-signature", "GET", "https://H:443/"], more].concat());
+    assert_eq!(with(&[]).unwrap()[1], "Signature: sig1=:WNV8bUNK1LO4HLIElGAFW+faFdqDlV9WSmsvfcZRw4g=:");
+    let nonces = [with(&["--nonce"]).unwrap(), with(&["--nonce"]).unwrap()].concat();
+    assert!(nonces[0].contains(";nonce=\"") && nonces[0] != nonces[2] && nonces[1] != nonces[3], "{nonces:?}");
+    assert!(with(&["--label", "a"]).unwrap()[0].starts_with("Signature-Input: a=("));
+}
+
+#[test]
 fn a_curl_line_holds_everything_quoted_for_a_shell() {
     let line = lines(&["POST", "https://h/api/accounts/", "--as", "O'Hara", "--data", "a'b $x", "--curl"]).unwrap().concat();
     assert!(line.starts_with("curl --path-as-is --globoff --request POST --header 'X-FOST-Headers: X-FOST-Headers X-FOST-User' "), "{line}");
@@ -148,6 +166,16 @@ fn what_the_gate_would_refuse_is_not_signed() {
         vec!["--scheme", "s3-v2", "GET", "https://h/", "--as", "a"],
         vec!["--scheme", "s3-v2", "PUT", "https://h/", "--header", "Date: x"],
         vec!["--scheme", "s3-v2", "PUT", "https://h/", "--url"],
+        vec!["--scheme", "http-message-signature", "GET", "/"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--url"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--as", "a"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--alg", "ed25519"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--label", "A"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--tag", "é"],
+        vec!["--scheme", "http-message-signature", "GET", "https://h/", "--header", "Signature: x"],
+        vec!["--scheme", "http-message-signature", "POST", "https://h/", "--header", "Content-Digest: x"],
+        vec!["GET", "https://h/", "--nonce"],
+        vec!["GET", "https://h/", "--tag", "x"],
         vec!["--scheme", "aws-v4", "GET", "https://h/"],
         vec!["--scheme", "aws-v4", "--region", "r", "GET", "https://h/"],
         vec!["--scheme", "aws-v4", "--service", "s3", "GET", "https://h/"],

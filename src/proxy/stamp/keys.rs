@@ -157,6 +157,15 @@ impl SigningKey {
         }
     }
 
+    /// The name of the same algorithm in RFC 9421. A key has one, whatever it signs.
+    pub(super) fn message_algorithm(&self) -> &'static str {
+        match self {
+            Self::Es256(_) => "ecdsa-p256-sha256",
+            Self::EdDsa(_) => "ed25519",
+            Self::Rs256(_) => "rsa-v1_5-sha256",
+        }
+    }
+
     pub(super) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
         let random = aws_lc_rs::rand::SystemRandom::new();
         match self {

@@ -5,6 +5,7 @@
 //! X-Forwarded-Groups: staff,ops
 //! X-Doorward-Signature: v1;t=1790000000;k=2026-11;s=…       over user, method and target
 //! X-Doorward-Assertion: eyJ…                                the identity as a JWT
+//! Signature-Input: doorward=(…), Signature: doorward=:…:    over all of the above but the other signatures, method and target
 //! ```
 //!
 //! A name that cannot be told exactly is refused, never cleaned and never left out.
@@ -14,6 +15,7 @@ mod attribute;
 mod encoding;
 mod hmac;
 mod keys;
+mod message;
 mod names;
 mod settings;
 mod verify;
@@ -48,6 +50,7 @@ pub struct IdentityStamp {
     reserved: Vec<HeaderName>,
     keys: Keys,
     signs_hmac: bool,
+    signs_message: bool,
     assertions: Option<Assertions>,
     jwks: bytes::Bytes,
 }
@@ -75,9 +78,10 @@ impl IdentityStamp {
             let remedy = "add [identity.keys.\"NAME\"] with secret_file = \"PATH\" (at least 32 bytes), or write signature = []";
             report.error("keys", "signature = [\"hmac\"], the default, needs a key with a secret", remedy);
         }
-        let lacks_key = kinds.jwt && keys.private.is_empty();
+        let lacks_key = (kinds.jwt || kinds.message) && keys.private.is_empty();
         if lacks_key {
-            report.error("keys", "\"jwt\" needs a private key", "add [identity.keys.\"NAME\"] with private_key_file = \"PATH\" (PKCS#8 PEM)");
+            let problem = if kinds.jwt { "\"jwt\" needs a private key" } else { "\"http-message-signature\" needs a private key" };
+            report.error("keys", problem, "add [identity.keys.\"NAME\"] with private_key_file = \"PATH\" (PKCS#8 PEM)");
         }
         let jwks: Vec<Value> = keys.private.iter().filter_map(|(id, key)| key.jwk(id)).collect();
         (!lacks_secret && !lacks_key).then(|| Self {
@@ -87,6 +91,7 @@ impl IdentityStamp {
             mapped: names.mapped,
             reserved: names.reserved,
             signs_hmac: kinds.hmac,
+            signs_message: kinds.message,
             keys,
             assertions,
             jwks: serde_json::json!({ "keys": jwks }).to_string().into(),
@@ -125,7 +130,39 @@ impl IdentityStamp {
                 headers.insert(name.clone(), value);
             }
         }
+        if self.signs_message { self.sign_message(method, target, now, headers) } else { Ok(()) }
+    }
+
+    /// Headers that the stamp writes, and that a client may send for a scheme to read. They are taken off every request.
+    #[must_use]
+    pub fn shared_names(&self) -> Vec<HeaderName> {
+        if self.signs_message { vec![message::INPUT, message::SIGNATURE] } else { Vec::new() }
+    }
+
+    /// Signs the identity headers that were written.
+    fn sign_message(&self, method: &Method, target: &str, now: i64, headers: &mut HeaderMap) -> Result<(), Unstampable> {
+        let key = self.keys.private.first().ok_or(Unstampable("there is no key to sign with"))?;
+        let value = |name: &HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
+        let host = value(&message::FORWARDED_HOST).ok_or(Unstampable("the request has no host to sign"))?;
+        let signed = self.stamped(method.as_str(), host, target, value).sign(key, now);
+        let (input, signature) = signed.ok_or(Unstampable("the identity could not be signed"))?;
+        for (name, value) in [(message::INPUT, input), (message::SIGNATURE, signature)] {
+            headers.insert(name, value.try_into().map_err(|_| Unstampable("the signature cannot be written into a header"))?);
+        }
         Ok(())
+    }
+
+    /// What a message signature covers: the user header, then the mapped ones that are there.
+    fn stamped<'a>(
+        &'a self,
+        method: &'a str,
+        host: &'a [u8],
+        target: &'a str,
+        value: impl Fn(&HeaderName) -> Option<&'a [u8]>,
+    ) -> message::Stamped<'a> {
+        let names = std::iter::once(&self.user_header).chain(self.mapped.iter().map(|(name, _)| name));
+        let identity = names.filter_map(|name| Some((name.as_str(), value(name)?))).collect();
+        message::Stamped { method, host, target, identity }
     }
 
     /// The public keys as a JWK set (RFC 7517): the body of `/.doorward/jwks.json`.

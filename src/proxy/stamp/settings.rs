@@ -18,7 +18,7 @@ use crate::types::Report;
 pub struct Settings {
     /// The header that names the user; `X-Forwarded-User`.
     pub user_header: Option<String>,
-    /// Any of `hmac` and `jwt`; `["hmac"]`.
+    /// Any of `hmac`, `jwt` and `http-message-signature`; `["hmac"]`.
     pub signature: Option<Vec<String>>,
     /// `aud` of the assertion; needed for `jwt`.
     pub audience: Option<String>,
@@ -96,7 +96,10 @@ pub(super) fn read_encoding(text: Option<&str>, report: &mut Report) -> Option<E
 pub(super) struct Signatures {
     pub hmac: bool,
     pub jwt: bool,
+    pub message: bool,
 }
+
+const ANY: &str = "write any of \"hmac\", \"jwt\" and \"http-message-signature\"";
 
 pub(super) fn read_signature(names: Option<Vec<String>>, report: &mut Report) -> Option<Signatures> {
     let names = names.unwrap_or_else(|| vec!["hmac".to_owned()]);
@@ -108,12 +111,13 @@ pub(super) fn read_signature(names: Option<Vec<String>>, report: &mut Report) ->
         match name.as_str() {
             "hmac" => kinds.hmac = true,
             "jwt" => kinds.jwt = true,
-            "http-message-signature" | "fost" => {
-                report.error("signature", &format!("{name:?} cannot be written yet"), "write any of \"hmac\" and \"jwt\"");
+            "http-message-signature" => kinds.message = true,
+            "fost" => {
+                report.error("signature", &format!("{name:?} cannot be written yet"), ANY);
                 return None;
             }
             other => {
-                report.error("signature", &format!("{other:?} is not a signature"), "write any of \"hmac\" and \"jwt\"");
+                report.error("signature", &format!("{other:?} is not a signature"), ANY);
                 return None;
             }
         }

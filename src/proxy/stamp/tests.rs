@@ -57,7 +57,7 @@ fn alice() -> Subject {
             .as_object()
             .cloned()
             .unwrap(),
-        expires: None,
+        ..Subject::default()
     }
 }
 
@@ -67,6 +67,7 @@ fn written(stamp: &IdentityStamp, subject: &Subject) -> Result<HeaderMap, Unstam
     headers.append("x-forwarded-user", "mallory".parse().unwrap());
     headers.append("x-forwarded-user", "root".parse().unwrap());
     headers.insert("x-forwarded-email", "root@example.com".parse().unwrap());
+    headers.insert("x-forwarded-host", "App.example.com:443".parse().unwrap());
     stamp.write(subject, &Method::GET, "/r?a=1", NOW, &mut headers).map(|()| headers)
 }
 
@@ -302,7 +303,7 @@ fn every_mistake_is_reported_with_its_key() {
         ("signature = [\"jwt\"]\naudience = \"\"\n[keys.a]\nprivate_key_file = \"DIR/ec.pem\"", "audience"),
         ("signature = [\"jwt\"]\naudience = \"x\"\nissuer = \"\"\n[keys.a]\nprivate_key_file = \"DIR/ec.pem\"", "issuer"),
         ("signature = [\"fost\"]\n[keys.a]\nsecret_file = \"DIR/secret\"", "signature"),
-        ("signature = [\"http-message-signature\"]\n[keys.a]\nsecret_file = \"DIR/secret\"", "signature"),
+        ("signature = [\"http-message-signature\"]\n[keys.a]\nsecret_file = \"DIR/secret\"", "keys"),
         ("signature = [\"HMAC\"]\n[keys.a]\nsecret_file = \"DIR/secret\"", "signature"),
         ("encoding = \"latin1\"\n[keys.a]\nsecret_file = \"DIR/secret\"", "encoding"),
         ("[keys.a]\nsecret_file = \"DIR/short\"", "keys.a.secret"),
@@ -338,7 +339,7 @@ fn no_signature_at_all_is_possible_and_warned_of() {
     assert_eq!(report.problems().iter().map(|p| (p.severity, p.key.as_str())).collect::<Vec<_>>(), [(Severity::Warning, "signature")]);
     let stamp = stamp.unwrap();
     let headers = written(&stamp, &alice()).unwrap();
-    assert_eq!(headers.len(), 2);
+    assert_eq!(headers.len(), 3);
     assert_eq!(failures(&stamp, "GET", "/", &received(&headers), NOW), ["signature"], "nothing can be verified then");
 }
 
@@ -402,5 +403,67 @@ proptest! {
         let stamp = stamp(&format!("signature = [\"jwt\"]\naudience = \"app\"\n{JWT}"));
         let headers = [("x-forwarded-user".to_owned(), b"a".to_vec()), ("x-doorward-assertion".to_owned(), token.into_bytes())];
         prop_assert_eq!(failures(&stamp, "GET", "/", &headers, NOW), ["assertion"]);
+    }
+}
+
+#[test]
+fn a_message_signature_covers_the_request_and_every_identity_header() {
+    let dir = files();
+    add_rsa_key(&dir);
+    for (file, alg) in [("ec.pem", "ecdsa-p256-sha256"), ("ed.pem", "ed25519"), ("rsa.pem", "rsa-v1_5-sha256")] {
+        let toml = "signature = [\"http-message-signature\"]\nheaders = { X-E = \"email\", X-N = \"null\", X-T = \"tenant\" }\n[keys.\"a.1\"]\nprivate_key_file = \"DIR/";
+        let (stamp, report) = build(&format!("{toml}{file}\""), &dir);
+        let stamp = stamp.unwrap_or_else(|| panic!("{:?}", report.problems()));
+        assert_eq!(stamp.shared_names(), ["signature-input", "signature"]);
+        let headers = written(&stamp, &Subject { user: "Zoë".to_owned(), ..alice() }).unwrap();
+        let input = format!(
+            "(\"@method\" \"@target-uri\" \"x-forwarded-user\";bs \"x-e\" \"x-t\");created={NOW};keyid=\"a.1\";alg=\"{alg}\";tag=\"doorward\""
+        );
+        assert_eq!(headers["signature-input"], format!("doorward={input}"));
+        let base = format!(
+            "\"@method\": GET\n\"@target-uri\": https://app.example.com/r?a=1\n\"x-forwarded-user\";bs: :Wm/Dqw==:\n\"x-e\": alice@example.com\n\"x-t\": acme\n\
+             \"@signature-params\": {input}"
+        );
+        let signature = headers["signature"].to_str().unwrap().strip_prefix("doorward=:").unwrap().trim_end_matches(':');
+        let signature = base64::engine::general_purpose::STANDARD.decode(signature).unwrap();
+        assert!(stamp.keys.private[0].1.verify(base.as_bytes(), &signature), "{file}");
+        let good = received(&headers);
+        let failed = |method: &str, target: &str, headers: &[(String, Vec<u8>)], now| failures(&stamp, method, target, headers, now);
+        for age in [-5, 0, 60] {
+            assert_eq!(failed("GET", "/r?a=1", &good, NOW + age), Vec::<&str>::new(), "{age}");
+        }
+        assert!(stamp.uncovered(&Received { method: "GET", target: "/r?a=1", headers: &good }).is_empty());
+        let wrong = ["message signature"];
+        for (method, target, now) in
+            [("POST", "/r?a=1", NOW), ("GET", "/r?a=2", NOW), ("GET", "/r", NOW), ("GET", "/r?a=1", NOW + 61), ("GET", "/r?a=1", NOW - 6)]
+        {
+            assert_eq!(failed(method, target, &good, now), wrong, "{method} {target} {now}");
+        }
+        for (name, value) in [
+            ("x-forwarded-user", &b"root"[..]),
+            ("x-e", b"b@example.com"),
+            ("x-n", b"added"),
+            ("x-t", b"other"),
+            ("x-forwarded-host", b"other.example.com"),
+            ("x-forwarded-host", b""),
+            ("signature", b"doorward=:AQI=:"),
+            ("signature", b"doorward=AQI="),
+            ("signature-input", b"doorward=();created=1790000000;keyid=\"a.1\""),
+            ("signature-input", b"doorward="),
+            ("signature-input", b""),
+        ] {
+            let mut changed = good.clone();
+            changed.retain(|(have, _)| have != name);
+            changed.push((name.to_owned(), value.to_vec()));
+            assert_eq!(failed("GET", "/r?a=1", &changed, NOW), wrong, "{name}");
+            changed.pop();
+            if name != "x-n" {
+                assert!(failed("GET", "/r?a=1", &changed, NOW).contains(&"message signature"), "without {name}");
+            }
+        }
+        for name in ["signature", "signature-input"] {
+            let twice = [good.clone(), vec![(name.to_owned(), b"doorward=:AQI=:".to_vec())]].concat();
+            assert_eq!(failed("GET", "/r?a=1", &twice, NOW), wrong, "{name} twice");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Verifying what the stamp wrote, as an application would: for the command line, and as a reference.
 
-use super::{AssertionError, IdentityStamp, SignatureError, hmac, names};
+use super::{AssertionError, IdentityStamp, SignatureError, hmac, message, names};
 
 /// A request as an application received it.
 #[derive(Debug)]
@@ -46,7 +46,14 @@ impl IdentityStamp {
         if self.assertions.is_some() || assertion.is_some() {
             checks.push(Check::new("assertion", self.check_assertion(assertion, user, now).map_err(|why| why.to_string())));
         }
-        if !self.signs_hmac && self.assertions.is_none() {
+        if self.signs_message {
+            let host = received.value(message::FORWARDED_HOST.as_str()).unwrap_or_default();
+            let stamped = self.stamped(received.method, host, received.target, |name| received.value(name.as_str()));
+            let (input, signature) = (received.only(message::INPUT.as_str()), received.only(message::SIGNATURE.as_str()));
+            let said = stamped.verify(&self.keys.private, input, signature, now, max_age);
+            checks.push(Check::new("message signature", said.map_err(|why| why.to_string())));
+        }
+        if !self.signs_hmac && !self.signs_message && self.assertions.is_none() {
             checks.push(Check::new("signature", Err("the configuration signs nothing, so nothing can be verified".to_owned())));
         }
         ((!user.is_empty()).then(|| user.to_vec()), checks)
@@ -55,7 +62,8 @@ impl IdentityStamp {
     /// Headers of the request that say who somebody is and that no signature of the configuration covers.
     #[must_use]
     pub fn uncovered<'a>(&self, received: &'a Received<'_>) -> Vec<&'a str> {
-        let mapped = |name: &str| self.mapped.iter().any(|(header, _)| header.as_str().eq_ignore_ascii_case(name));
+        // A message signature covers them all.
+        let mapped = |name: &str| !self.signs_message && self.mapped.iter().any(|(header, _)| header.as_str().eq_ignore_ascii_case(name));
         received.headers.iter().map(|(name, _)| name.as_str()).filter(|name| mapped(name)).collect()
     }
 
@@ -102,6 +110,13 @@ impl IdentityStamp {
 }
 
 impl<'a> Received<'a> {
+    /// The value of a header that is there once.
+    fn only(&self, name: &str) -> Option<&'a [u8]> {
+        let mut values = self.headers.iter().filter(|(have, _)| have.eq_ignore_ascii_case(name));
+        let first = values.next();
+        first.filter(|_| values.next().is_none()).map(|(_, value)| value.as_slice())
+    }
+
     fn value(&self, name: &str) -> Option<&'a [u8]> {
         self.headers.iter().find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
     }

@@ -91,7 +91,16 @@ impl Answer for Arc<Play> {
         inbound::sends_cookie(headers, "session")
     }
 
-    async fn answer(&self, conn: &Conn, request: Request<Incoming>) -> Response<PlayBody> {
+    async fn answer(&self, conn: &Conn, request: Request<Incoming>, head: Result<(), HeadFault>) -> Response<PlayBody> {
+        if let Err(fault) = head {
+            let mut response = Response::new(PlayBody::Text(None));
+            *response.status_mut() = if fault == HeadFault::TooLarge || fault == HeadFault::TooMany {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            } else {
+                StatusCode::BAD_REQUEST
+            };
+            return response;
+        }
         self.arrived.add_permits(1);
         let mut status = StatusCode::OK;
         let body = match request.uri().path() {

@@ -21,10 +21,12 @@ use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
 use super::cache::{Known, Limits};
-use super::facts::{Facts, Subject};
-use super::health::{Health, SourceStatus};
+use super::facts::{Facts, Origin, Subject};
+use super::health::SourceStatus;
 use super::mapping::Mapping;
-use super::sources::Mark;
+use super::revocations::Revocations;
+use super::sealed::SealedFacts;
+use super::sources::{Mark, Watch};
 use super::{CacheSettings, LOADS, Metrics, Unavailable};
 use crate::idp::{Client, Form, IssuerUrl, Reply};
 use crate::types::{json, unix_now};
@@ -76,7 +78,7 @@ struct Asker {
     /// The address that answered last.
     preferred: AtomicUsize,
     places: Semaphore,
-    health: Health,
+    watch: Watch,
 }
 
 impl Introspection {
@@ -84,9 +86,17 @@ impl Introspection {
     #[must_use]
     pub fn new(mark: &Mark, server: Server, cache: &CacheSettings, aux: &Handle, metrics: &Arc<Metrics>) -> Self {
         let known = Known::new(NAME, Limits::new(cache, LOADS), aux.clone(), Arc::clone(metrics), |metrics| &metrics.tokens);
-        let health = Health::new(&format!("introspection {}", server.endpoints.name()));
-        let asker = Asker { server, preferred: AtomicUsize::new(0), places: Semaphore::new(AT_ONCE), health };
+        let watch = Watch::new(&format!("introspection {}", server.endpoints.name()));
+        let asker = Asker { server, preferred: AtomicUsize::new(0), places: Semaphore::new(AT_ONCE), watch };
         Self { scope: super::fact_scope(NAME, mark), asker: Arc::new(asker), known }
+    }
+
+    /// In a fleet of replicas: users of whom something was revoked are asked for anew, and what replicas with the same
+    /// source learn is shared, if they share facts.
+    #[must_use]
+    pub fn in_fleet(self, revocations: &Arc<Revocations>, facts: Option<&SealedFacts>) -> Self {
+        let known = self.known.ended_by(revocations).shared_through(facts, &self.scope);
+        Self { known, ..self }
     }
 
     /// What the server says of `token`; `None` if it does not know it, or no longer. The caller judges the claims.
@@ -94,7 +104,10 @@ impl Introspection {
         let key = Facts::key(&self.scope, token.as_bytes());
         let load = || {
             let (asker, token) = (Arc::clone(&self.asker), Zeroizing::new(token.to_owned()));
-            async move { asker.noted(&token).await }
+            async move {
+                let found = asker.watch.heard(asker.ask(&token).await)?;
+                Ok(found.map(|subject| Subject { origin: Origin::of_known_token(&token, &subject.claims), ..subject }))
+            }
         };
         self.known.get(key, Instant::now(), load).await
     }
@@ -102,20 +115,11 @@ impl Introspection {
     /// How the server is.
     #[must_use]
     pub fn status(&self) -> SourceStatus {
-        self.asker.health.status(unix_now())
+        self.asker.watch.status()
     }
 }
 
 impl Asker {
-    async fn noted(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
-        let said = self.ask(token).await;
-        match &said {
-            Ok(_) => self.health.answered(),
-            Err(error) => self.health.failed(&error.cause),
-        }
-        said
-    }
-
     /// Asks the address that answered last; when it fails, each of the others once.
     async fn ask(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
         let _place = self.places.acquire().await.map_err(|error| Unavailable::new(NAME, error))?;

@@ -22,8 +22,9 @@ use redis::RedisResult;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::Unavailable;
 use super::health::Health;
+use super::{CacheSettings, Unavailable};
+use crate::types::Report;
 
 pub use link::Line;
 pub use target::Target;
@@ -58,6 +59,13 @@ impl Shared {
         let link = link::Link::new(Arc::clone(&target), Arc::clone(&health), deadline, &aux);
         let calls = Arc::new(Semaphore::new(CALLS));
         Self { inner: Arc::new(Inner { target, link, aux, calls, deadline, prefix: prefix.into(), health }) }
+    }
+
+    /// What `[cache]` names; `None` without `shared`, or when what stands there is wrong, which is reported.
+    #[must_use]
+    pub fn open(cache: &CacheSettings, aux: Handle, report: &mut Report) -> Option<Self> {
+        let sharing = cache.read(report)??;
+        Some(Self::new(sharing.target, &cache.shared_prefix, cache.shared_timeout.0, aux))
     }
 
     /// How it has fared: for operators.

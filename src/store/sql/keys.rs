@@ -2,6 +2,7 @@
 
 use super::super::Unavailable;
 use super::super::keys::ApiKey;
+use super::super::usage::Used;
 use super::pool::{Row, Value};
 use super::{Db, damaged, to_list};
 use crate::types::{PathPattern, Secret, unix_now};
@@ -54,6 +55,9 @@ pub enum Rotation {
     NotNow,
 }
 
+/// How many names the statement for uses has room for.
+const USES: usize = 32;
+
 impl Db {
     /// The key `name`, unless there is none or it is disabled or revoked.
     pub async fn key(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
@@ -74,7 +78,8 @@ impl Db {
         let mut values = vec![key.name.as_str().into()];
         values.extend(said(key));
         values.push(unix_now().into());
-        self.add(sql, values).await
+        let added = self.add(sql, values).await?;
+        self.keys_changed(added).await
     }
 
     /// Puts `key` in the place of the one that has its name, which is then neither disabled nor revoked; `false` if there is none.
@@ -84,7 +89,7 @@ impl Db {
                    WHERE name = ?";
         let mut values = said(key);
         values.push(key.name.as_str().into());
-        self.change(sql, values).await
+        self.change_key(sql, values).await
     }
 
     /// All keys by name, revoked ones too.
@@ -99,26 +104,26 @@ impl Db {
 
     /// Revokes a key; `false` if there is none or it was revoked before.
     pub async fn revoke_key(&self, name: &str) -> Result<bool, Unavailable> {
-        self.change("UPDATE api_keys SET revoked = ? WHERE name = ? AND revoked IS NULL", vec![unix_now().into(), name.into()]).await
+        self.change_key("UPDATE api_keys SET revoked = ? WHERE name = ? AND revoked IS NULL", vec![unix_now().into(), name.into()]).await
     }
 
     /// Refuses a key until it is enabled again, or enables it; `false` if there is none or it was revoked.
     pub async fn set_key_disabled(&self, name: &str, disabled: bool) -> Result<bool, Unavailable> {
-        self.change("UPDATE api_keys SET disabled = ? WHERE name = ? AND revoked IS NULL", vec![disabled.into(), name.into()]).await
+        self.change_key("UPDATE api_keys SET disabled = ? WHERE name = ? AND revoked IS NULL", vec![disabled.into(), name.into()]).await
     }
 
     /// Begins a rotation: `next` is accepted beside the key's secret. A rotation under way is left as it is, for its
     /// new secret was given out.
     pub async fn begin_rotation(&self, name: &str, next: Secret) -> Result<Rotation, Unavailable> {
         let sql = "UPDATE api_keys SET next_secret = ? WHERE name = ? AND revoked IS NULL AND secret IS NOT NULL AND next_secret IS NULL";
-        let changed = self.change(sql, vec![next.expose().to_vec().into(), name.into()]).await?;
+        let changed = self.change_key(sql, vec![next.expose().to_vec().into(), name.into()]).await?;
         self.rotated(name, changed).await
     }
 
     /// The same with a public key.
     pub async fn begin_public_rotation(&self, name: &str, next: String) -> Result<Rotation, Unavailable> {
         let sql = "UPDATE api_keys SET next_public_key = ? WHERE name = ? AND revoked IS NULL AND public_key IS NOT NULL AND next_public_key IS NULL";
-        let changed = self.change(sql, vec![next.into(), name.into()]).await?;
+        let changed = self.change_key(sql, vec![next.into(), name.into()]).await?;
         self.rotated(name, changed).await
     }
 
@@ -129,11 +134,50 @@ impl Db {
             "UPDATE api_keys SET public_key = next_public_key, next_public_key = NULL
              WHERE name = ? AND revoked IS NULL AND next_public_key IS NOT NULL",
         ] {
-            if self.change(sql, vec![name.into()]).await? {
+            if self.change_key(sql, vec![name.into()]).await? {
                 return Ok(Rotation::Done);
             }
         }
         self.rotated(name, false).await
+    }
+
+    /// How often keys were changed, by whichever process.
+    pub async fn key_changes(&self) -> Result<i64, Unavailable> {
+        match self.first("SELECT version FROM doorward_changes WHERE topic = 'keys'", Vec::new()).await? {
+            Some(row) => row.get("version"),
+            None => Err(damaged("version", "there is no such row")),
+        }
+    }
+
+    async fn change_key(&self, sql: &'static str, values: Vec<Value>) -> Result<bool, Unavailable> {
+        let changed = self.change(sql, values).await?;
+        self.keys_changed(changed).await
+    }
+
+    /// Tells the processes that serve. If that fails, they see the change when what they know has aged.
+    async fn keys_changed(&self, changed: bool) -> Result<bool, Unavailable> {
+        if changed {
+            let told = self.change("UPDATE doorward_changes SET version = version + 1 WHERE topic = 'keys'", Vec::new()).await;
+            if let Err(error) = told {
+                tracing::warn!(cause = %error, "the change was made; a Doorward that serves sees it within cache.max_age only");
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Notes when keys were used, to the minute or so: as many as fit one statement have the latest time of them all.
+    pub async fn note_uses(&self, uses: &[(String, i64)]) -> Result<(), Unavailable> {
+        let sql = "UPDATE api_keys SET last_used = ? WHERE (last_used IS NULL OR last_used < ?) AND name IN
+                   (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        for some in uses.chunks(USES) {
+            let latest = some.iter().map(|(_, at)| *at).max().unwrap_or(0);
+            let mut values: Vec<Value> = vec![latest.into(), latest.into()];
+            // The places that are left hold the last name again.
+            let names = some.iter().chain(some.last().into_iter().cycle()).take(USES);
+            values.extend(names.map(|(name, _)| name.as_str().into()));
+            self.change(sql, values).await?;
+        }
+        Ok(())
     }
 
     async fn rotated(&self, name: &str, changed: bool) -> Result<Rotation, Unavailable> {
@@ -182,6 +226,7 @@ fn read(row: &Row) -> Result<ApiKey, Unavailable> {
         paths: paths.map_err(|error| damaged("paths", error))?,
         not_before: row.get("not_before")?,
         expires: row.get("expires")?,
+        used: Used::default(),
     })
 }
 

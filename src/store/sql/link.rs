@@ -121,22 +121,30 @@ impl Link {
     /// Learns from a question that was asked whether the way is still open.
     pub(super) fn learn(&self, error: Option<&sqlx::Error>) {
         let Some(error) = error else { return self.health.answered() };
-        let broken = match error {
-            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed => true,
-            // Refused at the door, shutting down, or the tables are gone: by the codes of PostgreSQL and of MySQL.
-            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-                code.starts_with("08")
-                    || code.starts_with("28")
-                    || code.starts_with("57P")
-                    || ["3D000", "42P01", "42S02", "42000"].contains(&code.as_ref())
-            }),
-            _ => false,
-        };
+        let lost = matches!(
+            error,
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed
+        );
+        // Refused at the door, shutting down, or the tables are gone: by the codes of PostgreSQL and of MySQL.
+        let code = error.as_database_error().and_then(|error| error.code());
+        let refused = code.is_some_and(|code| {
+            ["08", "28", "57P"].iter().any(|class| code.starts_with(class)) || ["3D000", "42P01", "42S02", "42000"].contains(&code.as_ref())
+        });
+        let broken = lost || refused;
         if broken && self.place.file().is_none() {
             self.remember(Some(error.to_string().into()));
         } else {
             self.health.failed(&error.to_string());
         }
+    }
+
+    /// Learns that a question was not answered in time.
+    pub(super) fn too_slow(&self) -> Arc<str> {
+        let cause: Arc<str> = format!("no answer within {} s", DEADLINE.as_secs()).into();
+        if self.place.file().is_none() && self.ready.load(Ordering::Acquire) {
+            self.remember(Some(Arc::clone(&cause)));
+        }
+        cause
     }
 
     /// Whether the way is open: it is said once when that changes.

@@ -6,6 +6,7 @@
 //! Times are whole Unix seconds. Every call runs on the aux runtime under a deadline; whatever goes wrong is
 //! [`Unavailable`], which means "nobody can say", never "there is none".
 
+mod foreign;
 mod keys;
 mod link;
 mod migrate;
@@ -31,9 +32,11 @@ use super::Unavailable;
 use super::health::SourceStatus;
 use crate::types::unix_now;
 
+pub use foreign::{DjKey, DjUser};
 pub use keys::{KeyListing, Rotation};
 pub use open::{CONNECTIONS, OpenError};
 pub use place::Place;
+pub(super) use place::Target;
 pub use tokens::{NewToken, TokenListing, TokenRow};
 pub use users::{NewUser, UserListing};
 
@@ -69,7 +72,7 @@ impl Db {
         };
         match self.aux.spawn(async move { tokio::time::timeout(DEADLINE, question).await }).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(unavailable(format_args!("no answer within {} s", DEADLINE.as_secs()))),
+            Ok(Err(_)) => Err(unavailable(self.link.too_slow())),
             Err(broken) => Err(unavailable(broken)),
         }
     }

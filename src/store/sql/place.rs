@@ -25,13 +25,13 @@ use crate::types::Secret;
 /// A database, and how to get there. `Debug` and `Display` show neither user nor password.
 #[derive(Clone)]
 pub struct Place {
-    pub(super) target: Target,
+    pub(in crate::store) target: Target,
     shown: String,
     weakness: Option<&'static str>,
 }
 
 #[derive(Clone)]
-pub(super) enum Target {
+pub(in crate::store) enum Target {
     Sqlite(PathBuf),
     Postgres(Box<PgConnectOptions>),
     Mysql(Box<MySqlConnectOptions>),

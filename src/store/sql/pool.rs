@@ -116,6 +116,20 @@ impl Row {
         value.map_err(|error| damaged(name, error))
     }
 
+    /// A whole number or a truth, of whatever width another program made its column.
+    pub(super) fn whole(&self, name: &str) -> Result<Option<i64>, Unavailable> {
+        if let Self::Postgres(row) = self {
+            if let Ok(value) = row.try_get::<Option<i32>, _>(name) {
+                return Ok(value.map(i64::from));
+            }
+            if let Ok(value) = row.try_get::<Option<i16>, _>(name) {
+                return Ok(value.map(i64::from));
+            }
+        }
+        let truth = || self.get::<Option<bool>>(name).map(|value| value.map(i64::from));
+        self.get(name).or_else(|error| truth().map_err(|_| error))
+    }
+
     /// A list of texts, kept as JSON.
     pub(super) fn list(&self, name: &str) -> Result<Vec<String>, Unavailable> {
         serde_json::from_str(&self.get::<String>(name)?).map_err(|error| damaged(name, error))

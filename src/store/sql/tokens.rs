@@ -76,6 +76,13 @@ impl Db {
         self.all(sql).await?.iter().map(listing).collect()
     }
 
+    /// Revokes all tokens of a user; how many.
+    pub async fn revoke_tokens_of(&self, user: &str) -> Result<u64, Unavailable> {
+        let values = vec![unix_now().into(), user.into()];
+        let sql = "UPDATE tokens SET revoked = ? WHERE user_name = ? AND revoked IS NULL";
+        self.ask(move |pool| async move { pool.change(sql, values).await }).await
+    }
+
     /// Revokes a token; `false` if there is none or it was revoked before.
     pub async fn revoke_token(&self, id: &str) -> Result<bool, Unavailable> {
         self.change("UPDATE tokens SET revoked = ? WHERE id = ? AND revoked IS NULL", vec![unix_now().into(), id.into()]).await

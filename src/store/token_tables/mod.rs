@@ -18,12 +18,13 @@ use tokio::runtime::Handle;
 use zeroize::Zeroizing;
 
 use super::cache::{Known, Limits};
-use super::facts::{Facts, Subject};
-use super::health::{Health, SourceStatus};
+use super::facts::{Facts, Origin, Subject};
+use super::health::SourceStatus;
 use super::mapping::Mapping;
-use super::sources::Mark;
+use super::revocations::Revocations;
+use super::sealed::SealedFacts;
+use super::sources::{Mark, Watch};
 use super::{CacheSettings, LOADS, Metrics, Unavailable};
-use crate::types::unix_now;
 
 mod database;
 mod fact;
@@ -64,7 +65,7 @@ struct Asker {
     mapping: Mapping,
     /// Whether the table has checksums, and when that was found out.
     detected: Mutex<Option<(bool, Instant)>>,
-    health: Health,
+    watch: Watch,
 }
 
 impl TokenTable {
@@ -73,15 +74,23 @@ impl TokenTable {
     pub fn new(mark: &Mark, table: &Table, mapping: Mapping, cache: &CacheSettings, aux: &Handle, metrics: &Arc<Metrics>) -> Self {
         let known = Known::new(NAME, Limits::new(cache, LOADS), aux.clone(), Arc::clone(metrics), |metrics| &metrics.tokens);
         let asker = Asker {
-            name: table.database.name().to_owned(),
-            pool: table.database.pool(table.connections, aux),
+            name: table.place.to_string(),
+            pool: database::pool(&table.place, table.connections, aux),
             lookup: table.lookup.clone(),
             reading: table.reading,
             mapping,
             detected: Mutex::default(),
-            health: Health::new(&format!("token table {}", table.database.name())),
+            watch: Watch::new(&format!("token table {}", table.place)),
         };
         Self { scope: super::fact_scope(NAME, mark), asker: Arc::new(asker), known }
+    }
+
+    /// In a fleet of replicas: users of whom something was revoked are asked for anew, and what replicas with the same
+    /// source learn is shared, if they share facts.
+    #[must_use]
+    pub fn in_fleet(self, revocations: &Arc<Revocations>, facts: Option<&SealedFacts>) -> Self {
+        let known = self.known.ended_by(revocations).shared_through(facts, &self.scope);
+        Self { known, ..self }
     }
 
     /// What the table says of `token`; `None` if it is not there or its user is not active. The caller judges the expiry.
@@ -89,7 +98,10 @@ impl TokenTable {
         let key = Facts::key(&self.scope, token.as_bytes());
         let load = || {
             let (asker, token) = (Arc::clone(&self.asker), Zeroizing::new(token.to_owned()));
-            async move { asker.noted(&token).await }
+            async move {
+                let found = asker.watch.heard(asker.ask(&token).await)?;
+                Ok(found.map(|subject| Subject { origin: Origin::of_known_token(&token, &subject.claims), ..subject }))
+            }
         };
         self.known.get(key, Instant::now(), load).await
     }
@@ -97,20 +109,11 @@ impl TokenTable {
     /// How the database is.
     #[must_use]
     pub fn status(&self) -> SourceStatus {
-        self.asker.health.status(unix_now())
+        self.asker.watch.status()
     }
 }
 
 impl Asker {
-    async fn noted(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
-        let said = self.ask(token).await;
-        match &said {
-            Ok(_) => self.health.answered(),
-            Err(error) => self.health.failed(&error.cause),
-        }
-        said
-    }
-
     async fn ask(&self, token: &str) -> Result<Option<Subject>, Unavailable> {
         match tokio::time::timeout(DEADLINE, self.look_up(token)).await {
             Ok(Ok(said)) => Ok(said),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use url::Url;
 
-use super::database::{Database, Tls};
+use super::database::dialect;
 use super::statement::{self, DjangoUser, Lookup, Preset, Reading, TokenForm, is_identifier};
+use crate::store::sql::Place;
 use crate::types::{Report, Secret, SecretSource};
 
 /// `[auth.NAME.token]`, `sql`.
@@ -39,10 +40,6 @@ pub struct Settings {
     pub email_column: Option<String>,
     /// Whether Django's groups are read.
     pub groups: bool,
-    /// `verify` or `off`; default: `verify`, except towards this machine.
-    pub tls: Option<String>,
-    /// Certificate authorities to trust for the server, instead of the well-known ones.
-    pub ca_file: Option<PathBuf>,
     /// Connections at most; default 4.
     pub max_connections: Option<u32>,
 }
@@ -50,15 +47,23 @@ pub struct Settings {
 /// A table that can be asked.
 #[derive(Debug, Clone)]
 pub struct Table {
-    pub(super) database: Database,
+    pub(super) place: Place,
     pub(super) lookup: Lookup,
     pub(super) reading: Reading,
     pub(super) connections: u32,
+    /// What files, variables and secrets held.
+    made_of: Vec<u8>,
     /// Which of the known tables it is.
     pub preset: Option<Preset>,
 }
 
 impl Table {
+    /// What it is made of, besides what its settings print as: secrets print as `***`.
+    #[must_use]
+    pub fn made_of(&self) -> &[u8] {
+        &self.made_of
+    }
+
     /// Whether tokens travel as `Authorization: Token KEY`, as those of Django REST framework do.
     #[must_use]
     pub fn says_token(&self) -> bool {
@@ -69,7 +74,8 @@ impl Table {
 impl Settings {
     /// Reads them. Every mistake is reported, relative to `sql`, not only the first. Opens nothing.
     pub fn table(&self, report: &mut Report) -> Option<Table> {
-        let database = self.database(report);
+        let mut made_of = Vec::new();
+        let place = self.place(&mut made_of, report);
         let preset = self.checked_preset(report);
         let user = self.user(report);
         let form = self.checked_form(report);
@@ -77,10 +83,10 @@ impl Settings {
         if !(1..=1000).contains(&connections) {
             report.error("max_connections", "it is not between 1 and 1000", "write max_connections = 4, or leave it out");
         }
-        let (database, user, form) = (database?, user?, form?);
+        let (place, user, form) = (place?, user?, form?);
         let (lookup, reading) = match (preset?, &self.query) {
-            (Some(preset), _) => statement::preset(preset, database.dialect(), &user),
-            (None, query) => match statement::own(query.as_deref()?, form, database.dialect()) {
+            (Some(preset), _) => statement::preset(preset, dialect(&place), &user),
+            (None, query) => match statement::own(query.as_deref()?, form, dialect(&place)) {
                 Ok(own) => own,
                 Err(why) => {
                     report.error("query", why, "see docs/tokens.md for a query's form");
@@ -88,25 +94,34 @@ impl Settings {
                 }
             },
         };
-        Some(Table { database, lookup, reading, connections, preset: preset? })
+        Some(Table { place, lookup, reading, connections, made_of, preset: preset? })
     }
 
-    fn database(&self, report: &mut Report) -> Option<Database> {
-        let tls = self.checked_tls(report);
+    /// Notes in `made_of` what cannot be seen in the settings.
+    fn place(&self, made_of: &mut Vec<u8>, report: &mut Report) -> Option<Place> {
         let url = self.checked_url(report)?;
         let source =
             SecretSource { key: "password", inline: self.password.as_ref(), file: self.password_file.as_ref(), env: self.password_env.as_deref() };
         let password = if source.is_absent() { None } else { Some(source.load(report)?) };
-        let database = std::str::from_utf8(url.expose()).map_err(|_| "it is not UTF-8".to_owned());
-        match database.and_then(|url| Database::parse(url, password.as_ref(), &tls?)) {
-            Ok(database) => {
-                if database.file().is_some_and(|file| !file.is_file()) {
+        made_of.extend(url.expose());
+        made_of.push(0);
+        made_of.extend(password.as_ref().map(Secret::expose).unwrap_or_default());
+        let Ok(text) = std::str::from_utf8(url.expose()) else {
+            report.error("url", "it is not UTF-8", "write \"sqlite:FILE\", \"postgres://USER@HOST/DATABASE\" or \"mysql://USER@HOST/DATABASE\"");
+            return None;
+        };
+        match Place::parse(text, password.as_ref()) {
+            Ok(place) => {
+                if place.file().is_some_and(|file| !file.is_file()) {
                     report.warn("url", "there is no such file yet; tokens cannot be looked up before there is", "see that the path is right");
                 }
-                Some(database)
+                if let Some(weakness) = place.weakness() {
+                    report.warn("url", weakness, "write sslmode=verify-full into the url");
+                }
+                Some(place)
             }
             Err(why) => {
-                report.error("url", &why, "write \"sqlite:FILE\", \"postgres://USER@HOST/DATABASE\" or \"mysql://USER@HOST/DATABASE\"");
+                report.error("url", &why.problem, &why.remedy);
                 None
             }
         }
@@ -124,27 +139,6 @@ impl Settings {
             Some(url) => Some(url.clone()),
             None => source.load(report),
         }
-    }
-
-    fn checked_tls(&self, report: &mut Report) -> Result<Tls, String> {
-        let tls = match (self.tls.as_deref(), &self.ca_file) {
-            (None, None) => Tls::Default,
-            (None | Some("verify"), Some(file)) => Tls::Verify(Some(file.clone())),
-            (Some("verify"), None) => Tls::Verify(None),
-            (Some("off"), None) => Tls::Off,
-            (Some("off"), Some(_)) => {
-                report.error("ca_file", "without TLS there is nothing that it could be for", "remove it, or write tls = \"verify\"");
-                Tls::Off
-            }
-            (Some(_), _) => {
-                report.error("tls", "it is neither \"verify\" nor \"off\"", "write tls = \"verify\"");
-                Tls::Default
-            }
-        };
-        if let Some(Err(error)) = self.ca_file.as_ref().map(std::fs::metadata) {
-            report.error("ca_file", &format!("it cannot be read: {error}"), "name a PEM file of certificates, or leave it out");
-        }
-        Ok(tls)
     }
 
     fn checked_preset(&self, report: &mut Report) -> Option<Option<Preset>> {
@@ -213,9 +207,9 @@ mod tests {
     #[test]
     fn a_preset_or_a_query_and_a_url_are_enough() {
         for toml in [
-            "url = 'postgres://db.example/app'\npreset = 'django-oauth-toolkit'",
+            "url = 'postgres://u@db.example/app'\npreset = 'django-oauth-toolkit'",
             "url = 'mysql://u@127.0.0.1/app'\npreset = 'django-oauth2-provider'\nuser_table = 'app.member'\nuser_column = 'email'\ngroups = true",
-            "url = 'postgres://u@db.example/app'\npassword = 'p'\npreset = 'drf-authtoken'\ntls = 'off'",
+            "url = 'postgres://u@db.example/app?sslmode=require'\npassword = 'p'\npreset = 'drf-authtoken'",
             "url = 'postgres://u@db.example/app'\nquery = 'SELECT u AS user_name FROM t WHERE h = $1'\ntoken_form = 'sha256-hex'",
         ] {
             let (table, problems) = read(toml);
@@ -230,21 +224,22 @@ mod tests {
             ("preset = 'drf-authtoken'", "url"),
             ("url = 'redis://x'\npreset = 'drf-authtoken'", "url"),
             ("url = 'sqlite:/x'\nurl_env = 'X'\npreset = 'drf-authtoken'", "url"),
-            ("url = 'postgres://h/d'", "preset"),
-            ("url = 'postgres://h/d'\npreset = 'django'", "preset"),
-            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nquery = 'SELECT $1'", "query"),
-            ("url = 'postgres://h/d'\nquery = 'DELETE FROM t WHERE k = $1'", "query"),
-            ("url = 'postgres://h/d'\nquery = 'SELECT ?'", "query"),
-            ("url = 'postgres://h/d'\nquery = 'SELECT $1'\ntoken_form = 'md5'", "token_form"),
-            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\ntoken_form = 'plain'", "token_form"),
-            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nuser_table = 'a b'", "user_table"),
-            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nuser_column = 'a.b'", "user_column"),
-            ("url = 'postgres://h/d'\nquery = 'SELECT $1'\nemail_column = 'email'", "email_column"),
-            ("url = 'postgres://h/d'\nquery = 'SELECT $1'\ngroups = true", "groups"),
-            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\ntls = 'maybe'", "tls"),
-            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nca_file = '/nonexistent'", "ca_file"),
-            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\nmax_connections = 0", "max_connections"),
-            ("url = 'postgres://h/d'\npreset = 'drf-authtoken'\npassword_env = 'DOORWARD_SURELY_UNSET'", "password_env"),
+            ("url = 'postgres://u@h/d'", "preset"),
+            ("url = 'postgres://u@h/d'\npreset = 'django'", "preset"),
+            ("url = 'postgres://u@h/d'\npreset = 'drf-authtoken'\nquery = 'SELECT $1'", "query"),
+            ("url = 'postgres://u@h/d'\nquery = 'DELETE FROM t WHERE k = $1'", "query"),
+            ("url = 'postgres://u@h/d'\nquery = 'SELECT ?'", "query"),
+            ("url = 'postgres://u@h/d'\nquery = 'SELECT $1'\ntoken_form = 'md5'", "token_form"),
+            ("url = 'postgres://u@h/d'\npreset = 'drf-authtoken'\ntoken_form = 'plain'", "token_form"),
+            ("url = 'postgres://u@h/d'\npreset = 'drf-authtoken'\nuser_table = 'a b'", "user_table"),
+            ("url = 'postgres://u@h/d'\npreset = 'drf-authtoken'\nuser_column = 'a.b'", "user_column"),
+            ("url = 'postgres://u@h/d'\nquery = 'SELECT $1'\nemail_column = 'email'", "email_column"),
+            ("url = 'postgres://u@h/d'\nquery = 'SELECT $1'\ngroups = true", "groups"),
+            ("url = 'postgres://u@h/d?sslmode=maybe'\npreset = 'drf-authtoken'", "url"),
+            ("url = 'postgres://u@h/d?sslrootcert=/nonexistent'\npreset = 'drf-authtoken'", "url"),
+            ("url = 'postgres://u:p@h/d'\npassword = 'q'\npreset = 'drf-authtoken'", "url"),
+            ("url = 'postgres://u@h/d'\npreset = 'drf-authtoken'\nmax_connections = 0", "max_connections"),
+            ("url = 'postgres://u@h/d'\npreset = 'drf-authtoken'\npassword_env = 'DOORWARD_SURELY_UNSET'", "password_env"),
         ] {
             let errors: Vec<_> = read(toml).1.into_iter().filter(|(_, error)| *error).collect();
             assert!(errors.iter().any(|(found, _)| found == key), "{toml}: {errors:?}");

@@ -312,6 +312,14 @@ impl Raw {
         Self { stream: Box::new(handshake(stream, sni, config).await), left: Vec::new() }
     }
 
+    /// TLS over a socket file.
+    pub async fn unix(path: &std::path::Path, sni: &str, config: Arc<rustls::ClientConfig>) -> Self {
+        let stream = within("a connection", tokio::net::UnixStream::connect(path)).await.unwrap();
+        let name = rustls_pki_types::ServerName::try_from(sni.to_owned()).unwrap();
+        let tls = within("the TLS handshake", tokio_rustls::TlsConnector::from(config).connect(name, stream)).await.unwrap();
+        Self { stream: Box::new(tls), left: Vec::new() }
+    }
+
     pub async fn tcp(address: SocketAddr) -> Self {
         let stream = within("a connection", TcpStream::connect(address)).await.unwrap();
         Self { stream: Box::new(stream), left: Vec::new() }

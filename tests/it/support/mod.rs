@@ -4,14 +4,21 @@
 pub mod aws;
 pub mod client;
 pub mod databases;
+pub mod django;
+pub mod dpop;
 pub mod fost;
 pub mod gateway;
+pub mod gateways;
 pub mod idp;
+pub mod introspection;
+pub mod kubernetes;
+pub mod message_signature;
 pub mod pki;
 pub mod query_hmac;
 pub mod redis;
 pub mod relay;
 pub mod s3;
+pub mod senders;
 pub mod setup;
 pub mod upstream;
 pub mod verifier;
@@ -51,6 +58,12 @@ pub fn base64(bytes: impl AsRef<[u8]>) -> String {
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// The bytes of standard Base64.
+pub fn from_base64(text: &str) -> Vec<u8> {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
 }
 
 /// The bytes of URL-safe Base64 without padding.

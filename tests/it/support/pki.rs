@@ -4,6 +4,22 @@ use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+/// What a client needs to trust the authority in this PEM text alone.
+pub fn trusting(pem: &str) -> Arc<rustls::ClientConfig> {
+    Arc::new(trusting_only(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()))
+}
+
+fn trusting_only(authority: CertificateDer<'static>) -> rustls::ClientConfig {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority).unwrap();
+    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth()
+}
 
 /// A certificate authority.
 pub struct Ca {
@@ -51,21 +67,37 @@ impl Ca {
         self.sign(params)
     }
 
+    /// A client's certificate.
+    pub fn client_leaf(&self, name: &str) -> Leaf {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        self.sign(params)
+    }
+
     fn sign(&self, params: CertificateParams) -> Leaf {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Leaf { certificate: certificate.pem(), der: certificate.der().clone(), key: key.serialize_pem(), key_der: key.serialize_der() }
     }
 
-    /// What a client needs to trust this authority alone.
-    pub fn client_config(&self, alpn: &[&[u8]]) -> Arc<rustls::ClientConfig> {
+    /// The same for a client that shows this certificate when it is asked for one.
+    pub fn client_config_with(&self, leaf: &Leaf) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
-        let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        let key = rustls_pki_types::PrivateKeyDer::try_from(leaf.key_der.clone()).unwrap();
+        let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth();
+            .with_client_auth_cert(vec![leaf.der.clone()], key)
+            .unwrap();
+        Arc::new(config)
+    }
+
+    /// What a client needs to trust this authority alone.
+    pub fn client_config(&self, alpn: &[&[u8]]) -> Arc<rustls::ClientConfig> {
+        let mut config = trusting_only(self.certificate.der().clone());
         config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
         Arc::new(config)
     }

@@ -73,6 +73,12 @@ impl Setup {
         self
     }
 
+    /// Puts `new` in the place of `old` in schemes and routes.
+    pub fn replace(mut self, old: &str, new: &str) -> Self {
+        self.rest = self.rest.replace(old, new);
+        self
+    }
+
     /// A route to which everybody is let in.
     pub fn public(self, path: &str) -> Self {
         self.rest(&format!("[[route]]\npath = \"{path}\"\naccess = \"public\""))

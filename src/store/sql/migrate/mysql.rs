@@ -48,6 +48,9 @@ const STEPS: &[(i64, &[&str])] = &[(
             disabled BIGINT NOT NULL,
             created BIGINT NOT NULL
         ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        "CREATE TABLE IF NOT EXISTS doorward_changes (topic VARCHAR(64) NOT NULL PRIMARY KEY, version BIGINT NOT NULL)
+         ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        "INSERT INTO doorward_changes SELECT 'keys', 0 FROM (SELECT 1) AS one WHERE NOT EXISTS (SELECT 1 FROM doorward_changes)",
     ],
 )];
 

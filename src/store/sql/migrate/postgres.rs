@@ -45,7 +45,9 @@ const STEPS: &[(i64, &str)] = &[(
         group_names TEXT NOT NULL,
         disabled BIGINT NOT NULL,
         created BIGINT NOT NULL
-    );"#,
+    );
+    CREATE TABLE doorward_changes (topic TEXT NOT NULL PRIMARY KEY, version BIGINT NOT NULL);
+    INSERT INTO doorward_changes VALUES ('keys', 0);"#,
 )];
 
 /// Views and tables of extensions are nobody's data.

@@ -66,7 +66,9 @@ pub(in crate::store::sql) const STEPS: &[(i64, &str)] = &[
         INSERT INTO api_keys_2 (name, secret, next_secret, user_name, group_names, scopes, algorithms, impersonate, paths, disabled, created, revoked)
             SELECT name, secret, next_secret, user_name, '[]', '[]', '[]', impersonate, paths, 0, created, revoked FROM api_keys;
         DROP TABLE api_keys;
-        ALTER TABLE api_keys_2 RENAME TO api_keys;",
+        ALTER TABLE api_keys_2 RENAME TO api_keys;
+        CREATE TABLE doorward_changes (topic TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL) STRICT;
+        INSERT INTO doorward_changes VALUES ('keys', 0);",
     ),
 ];
 

@@ -1,0 +1,96 @@
+//! Signing, as a client does it: for the command line, and for tests against the verifier.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use sha2::{Digest, Sha256};
+
+use super::document::{Head, VERSIONS, document};
+use super::legacy;
+use super::parameters::Parameters;
+use super::{Algorithm, Dialect, date};
+use crate::auth::SignError;
+use crate::types::Secret;
+
+/// How to sign.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Whose spelling.
+    pub dialect: Dialect,
+    /// The hash.
+    pub algorithm: Algorithm,
+}
+
+/// The headers that sign a request, ready to be added to it: `Date`, `headers` as given, `Digest` where there is a body,
+/// `Authorization`. All of them are signed, with the host and the request line. `now` is Unix seconds.
+pub fn request(
+    manner: Manner,
+    (key, secret): (&str, &Secret),
+    method: &Method,
+    target: &Uri,
+    headers: &[(String, String)],
+    body: &[u8],
+    now: i64,
+) -> Result<Vec<(String, String)>, SignError> {
+    if key.contains(['"', '\\', '#']) || !key.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        return Err(SignError::Url("this key's name cannot be written in a signature of this scheme"));
+    }
+    let host = target.authority().ok_or(SignError::Url("the URL has no host"))?.as_str();
+    let date = date::format(now).ok_or(SignError::Time)?;
+    let mut signed = vec![("Date".to_owned(), date.clone())];
+    signed.extend_from_slice(headers);
+    if !body.is_empty() {
+        signed.push(match manner.dialect {
+            Dialect::ApisixV1 => {
+                let mac = manner.algorithm.sign(secret, body).ok_or(SignError::Secret)?;
+                ("X-HMAC-DIGEST".to_owned(), STANDARD.encode(mac))
+            }
+            Dialect::Draft | Dialect::Kong | Dialect::Apisix => ("Digest".to_owned(), format!("SHA-256={}", STANDARD.encode(Sha256::digest(body)))),
+        });
+    }
+    let mut map = HeaderMap::new();
+    for (name, value) in &signed {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name.as_str()), HeaderValue::try_from(value.as_str())) else {
+            return Err(SignError::Url("a header cannot be sent"));
+        };
+        if map.insert(name, value).is_some() {
+            return Err(SignError::Url("a header that is to be signed is there more than once"));
+        }
+    }
+    let path = percent_encoding::percent_decode_str(target.path()).decode_utf8().map_err(|_| SignError::Url("the path is not UTF-8"))?;
+    let sent = target.path_and_query().map_or("/", |target| target.as_str());
+    let head = Head { method, target: sent, path: &path, host: host.as_bytes(), headers: &map, length: None, proxy_authorization: None };
+    let names: Vec<String> = std::iter::once("host".to_owned()).chain(signed.iter().map(|(name, _)| name.to_ascii_lowercase())).collect();
+    signed.extend(credential(manner, key, secret, &head, &names, &date)?);
+    Ok(signed)
+}
+
+/// The headers that carry the signature.
+fn credential(manner: Manner, key: &str, secret: &Secret, head: &Head<'_>, names: &[String], date: &str) -> Result<Vec<(String, String)>, SignError> {
+    let algorithm = manner.algorithm.name();
+    let tag = |document: &[u8]| manner.algorithm.sign(secret, document).map(|tag| STANDARD.encode(tag)).ok_or(SignError::Secret);
+    let mut all: Vec<&str> = names.iter().map(String::as_str).collect();
+    if manner.dialect == Dialect::ApisixV1 {
+        // The date has a line of its own.
+        all.retain(|name| *name != "date");
+        let document = legacy::document(head, key, date, &all).map_err(|_| SignError::Url("the query cannot be signed in one way"))?;
+        let document = document.into_iter().next().unwrap_or_default();
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        return Ok(vec![
+            header("X-HMAC-ACCESS-KEY", key),
+            header("X-HMAC-ALGORITHM", algorithm),
+            header("X-HMAC-SIGNED-HEADERS", &all.join(";")),
+            header("X-HMAC-SIGNATURE", &tag(&document)?),
+        ]);
+    }
+    let (word, name) = match manner.dialect {
+        Dialect::Kong => ("hmac", "username"),
+        Dialect::Draft | Dialect::Apisix | Dialect::ApisixV1 => ("Signature", "keyId"),
+    };
+    all.insert(0, if manner.dialect == Dialect::Draft { "(request-target)" } else { "@request-target" });
+    let [version, ..] = VERSIONS;
+    let document =
+        document(head, manner.dialect, key, &all, &Parameters::default(), version).map_err(|_| SignError::Url("a header cannot be signed"))?;
+    let value = format!("{word} {name}=\"{key}\",algorithm=\"{algorithm}\",headers=\"{}\",signature=\"{}\"", all.join(" "), tag(&document)?);
+    Ok(vec![("Authorization".to_owned(), value)])
+}
