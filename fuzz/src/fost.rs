@@ -153,7 +153,12 @@ fn seconds() -> u64 {
 
 /// UTC as `YYYY-MM-DD HH:MM:SS`, by the days-to-date formula of the proleptic Gregorian calendar.
 fn timestamp() -> String {
-    let (days, second) = (seconds() / 86_400 + 719_468, seconds() % 86_400);
+    date(seconds())
+}
+
+/// The same of any second.
+pub(crate) fn date(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);

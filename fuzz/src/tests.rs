@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{fost, h2, heads, http_signature, inbound, jwt, message_signature, names, pattern, webhook};
+use crate::{aws, fost, h2, heads, http_signature, inbound, jwt, message_signature, names, pattern, webhook};
 
 /// Inputs made of each seed; the variable `FUZZ_CHANGES` asks for another number.
 const CHANGES: u64 = 300;
@@ -81,6 +81,11 @@ fn pattern_holds_for_its_seeds() {
 #[test]
 fn fost_holds_for_its_seeds() {
     replay("fost", fost::run);
+}
+
+#[test]
+fn aws_holds_for_its_seeds() {
+    replay("aws", aws::run);
 }
 
 #[test]

@@ -105,6 +105,9 @@ impl Payload {
     /// Whether the request has no body at all, as opposed to one that is still to come.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        if let Some(checking) = &self.checking {
+            return checking.is_over();
+        }
         match &self.source {
             Source::Empty => true,
             Source::Client(_) => false,
@@ -239,8 +242,12 @@ impl Body for Payload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
         let piece = if self.checking.is_some() { ready!(self.poll_checked(cx)) } else { ready!(self.poll_source(cx)) };
-        if piece.is_none() || self.is_end_stream() {
+        let ended = piece.is_none() || self.is_end_stream();
+        if ended {
             self.progress.ended.store(true, Ordering::Relaxed);
+        }
+        // With HTTP/2 the end may come after the last byte. Who knows the length does not wait for it.
+        if ended || self.size_hint().exact() == Some(0) {
             self.tell(false);
         }
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))

@@ -216,6 +216,45 @@ fn what_the_signature_does_not_cover_is_refused() {
     assert!(unsigned.judge(&rules, NOW).is_ok(), "what is not named may change");
 }
 
+/// The request with a good signature over these headers alone.
+fn over(case: Case, names: &str) -> Case {
+    let query = case.query.as_deref();
+    let head = Head { method: &case.method, path: &case.path, query, host: case.host.as_bytes(), length: case.length, headers: &case.headers };
+    let canonical = [head.canonical(names, true).unwrap(), request::hex(&Sha256::digest(&case.body)).into_bytes()].concat();
+    let scope = Scope { date: "20150830", region: "us-east-1", service: "service" };
+    let secret = <Prefixed as hmac::KeyInit>::new_from_slice(SECRET.as_bytes()).unwrap();
+    let document = format!("AWS4-HMAC-SHA256\n20150830T123600Z\n{}\n{}", scope.text(), request::hex(&Sha256::digest(canonical)));
+    let tag = request::hex(&Mac::chain_update(signing_key(&secret, &scope).unwrap(), document).finalize().into_bytes());
+    let value = format!("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{}, SignedHeaders={names}, Signature={tag}", scope.text());
+    case.without("authorization").header("authorization", &value)
+}
+
+#[test]
+fn a_good_signature_over_too_little_is_refused() {
+    let rules = rules("");
+    let all = "accept;content-type;host;x-amz-content-sha256;x-amz-date;x-amz-meta-a";
+    assert!(over(good(), all).judge(&rules, NOW).is_ok());
+    assert!(over(good(), &all.replace("accept;", "")).judge(&rules, NOW).is_ok(), "what need not be signed need not");
+    for names in [
+        &all.replace("host;", ""),
+        &all.replace("content-type;", ""),
+        &all.replace(";x-amz-meta-a", ""),
+        &all.replace("x-amz-content-sha256;", ""),
+        &all.replace("x-amz-date;", ""),
+        &all.replace("host;", "host;host;"),
+        &all.replace("accept;content-type", "content-type;accept"),
+        &all.replace("accept", "Accept"),
+    ] {
+        assert!(over(good(), names).judge(&rules, NOW).is_err(), "{names}");
+    }
+    let folded = || good().header("x_amz_acl", "public-read");
+    assert!(over(folded(), all).judge(&rules, NOW).is_err());
+    assert!(over(folded(), &format!("{all};x_amz_acl")).judge(&rules, NOW).is_ok(), "it is covered");
+    let many = (0..20_000).map(|n| format!("n{n:05}")).collect::<Vec<_>>().join(";");
+    let value = format!("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=host;{many}, Signature=0");
+    assert!(good().without("authorization").header("authorization", &value).judge(&rules, NOW).is_err());
+}
+
 #[test]
 fn what_amazon_reads_as_one_is_one() {
     let rules = rules("");
