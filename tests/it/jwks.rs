@@ -143,11 +143,11 @@ async fn of_an_issuer_that_rotates_every_second_no_valid_token_is_refused() {
     let load = |worker: usize| {
         let (place, keys, published, sent) = (&place, &keys, &published, &sent);
         async move {
-            let mut sender = place.gate.get("/jwt/x").proto(if worker % 2 == 0 { Proto::H1 } else { Proto::H2 }).connect().await;
+            let mut sender = place.gate.get("/jwt/x").proto(if worker.is_multiple_of(2) { Proto::H1 } else { Proto::H2 }).connect().await;
             for number in 0.. {
                 let newest = published.load(order);
                 let token = place.token(&keys[newest], &format!("user-{worker}-{number}"));
-                let proto = if worker % 2 == 0 { Proto::H1 } else { Proto::H2 };
+                let proto = if worker.is_multiple_of(2) { Proto::H1 } else { Proto::H2 };
                 let answer = place.gate.get("/jwt/x").proto(proto).bearer(&token).send_on(&mut sender).await.unwrap();
                 // A request may have been on its way while the key after the next was published.
                 let in_time = published.load(order) <= newest + 1;
@@ -181,7 +181,7 @@ async fn ten_thousand_unknown_key_ids_cost_the_issuer_one_fetch_and_its_users_no
     let flood = |worker: usize| {
         let (place, forged) = (&place, &forged);
         async move {
-            let proto = if worker % 2 == 0 { Proto::H1 } else { Proto::H2 };
+            let proto = if worker.is_multiple_of(2) { Proto::H1 } else { Proto::H2 };
             let mut sender = place.gate.get("/jwt/x").proto(proto).connect().await;
             for at in 0..1000 {
                 let call = place.gate.get("/jwt/x").proto(proto).bearer(&forged(worker * 1000 + at + 1));

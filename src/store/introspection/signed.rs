@@ -102,7 +102,7 @@ impl<'t> Parts<'t> {
             return Err("the answer's header asks for an extension (crit, b64)");
         }
         let typ = header.get("typ").and_then(Value::as_str).map(str::to_ascii_lowercase);
-        if !typ.is_some_and(|typ| Some(typ.strip_prefix("application/").unwrap_or(&typ)) == MEDIA_TYPE.strip_prefix("application/")) {
+        if typ.is_none_or(|typ| Some(typ.strip_prefix("application/").unwrap_or(&typ)) != MEDIA_TYPE.strip_prefix("application/")) {
             return Err("the answer's typ is not token-introspection+jwt");
         }
         let algorithm = header.get("alg").and_then(Value::as_str).and_then(|name| name.parse::<Algorithm>().ok());
