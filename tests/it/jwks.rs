@@ -125,19 +125,23 @@ async fn of_an_issuer_that_rotates_every_second_no_valid_token_is_refused() {
     let place = place(true, Mood::Well).await;
     let keys: Vec<Key> = (0..8).map(|at| Key::generate(&format!("key-{at}"), "ES256")).collect();
     let published = std::sync::atomic::AtomicUsize::new(0);
+    // How many requests with a token by the newest key were let in.
     let sent = std::sync::atomic::AtomicUsize::new(0);
     let order = std::sync::atomic::Ordering::SeqCst;
     place.provider.rotate(&[&keys[0]]);
     // The issuer: at each tick another key is published beside the last one, and signs from that moment on.
     let rotate = async {
         let mut second = tokio::time::interval(std::time::Duration::from_secs(1));
-        second.tick().await;
         for at in 1..keys.len() {
             second.tick().await;
             place.provider.rotate(&[&keys[at - 1], &keys[at]]);
             published.store(at, order);
+            sent.store(0, order);
+            // However slow the machine: each key is used before the next is published.
+            while sent.load(order) < 10 {
+                crate::support::breathe().await;
+            }
         }
-        second.tick().await;
     };
     // Its users: each with a new token by the newest key, over both protocols.
     let load = |worker: usize| {
@@ -152,17 +156,18 @@ async fn of_an_issuer_that_rotates_every_second_no_valid_token_is_refused() {
                 // A request may have been on its way while the key after the next was published.
                 let in_time = published.load(order) <= newest + 1;
                 assert!(answer.status == 200 || !in_time, "by key {newest}: {}", answer.text());
-                sent.fetch_add(1, order);
+                if published.load(order) == newest {
+                    sent.fetch_add(1, order);
+                }
             }
         }
     };
     let all = futures_util::future::join_all((0..6).map(load));
     tokio::select! {
-        () = rotate => {}
+        () = within("eight keys", rotate) => {}
         _ = all => panic!("the load ended"),
     }
     assert_eq!(published.load(order), keys.len() - 1);
-    assert!(sent.load(order) > 100, "{sent:?}");
     assert!(place.provider.hits() >= keys.len(), "{} fetches", place.provider.hits());
 }
 
