@@ -78,13 +78,14 @@ impl Pool {
         let permit = self.permit().await?;
         match self.take(worker) {
             Some(idle) => Ok(Lease { sender: idle.sender, delivery: idle.delivery, reused: true, permit }),
-            None => self.open(permit).await,
+            // The rare case is on the heap: it would make every request's future as large.
+            None => Box::pin(self.open(permit)).await,
         }
     }
 
     /// A new connection in place of one that turned out to be stale.
     pub(super) async fn renew(&self, stale: Lease) -> Result<Lease, ConnectError> {
-        self.open(stale.permit).await
+        Box::pin(self.open(stale.permit)).await
     }
 
     /// Puts a connection back whose response was read to its end.
@@ -101,7 +102,7 @@ impl Pool {
             return Ok(permit);
         }
         let busy = || ConnectError::Busy(self.address.display.clone());
-        let waited = tokio::time::timeout(self.connect_timeout, Arc::clone(&self.in_use).acquire_owned()).await;
+        let waited = Box::pin(tokio::time::timeout(self.connect_timeout, Arc::clone(&self.in_use).acquire_owned())).await;
         waited.map_err(|_| busy())?.map_err(|_| busy())
     }
 

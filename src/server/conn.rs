@@ -92,9 +92,10 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
         Ok(socket) => socket,
         Err(error) => return tracing::warn!(%error, "an accepted connection could not be served"),
     };
-    let handshake = TlsAcceptor::from(shared.answer.tls()).accept(socket);
+    // What only a handshake, or only HTTP/2, needs is on the heap: an idle connection does not hold it.
+    let handshake = Box::pin(TlsAcceptor::from(shared.answer.tls()).accept(socket));
     let tls = match tokio::time::timeout(limits.handshake_timeout.0, handshake).await {
-        Ok(Ok(tls)) => tls,
+        Ok(Ok(tls)) => Box::new(tls),
         Ok(Err(error)) => {
             shared.failures.count(Failure::Handshake);
             return tracing::debug!(?peer, %error, "the TLS handshake failed");
@@ -111,7 +112,7 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     conn.client_certificate = session.peer_certificates().and_then(<[_]>::first).map(|der| ClientCertificate::new(der));
     let conn = Arc::new(conn);
     control.set_ready(http2);
-    let ended = if http2 { http2_conn(tls, &conn, &control, &shared).await } else { http1_conn(tls, &conn, &control, &shared).await };
+    let ended = if http2 { Box::pin(http2_conn(tls, &conn, &control, &shared)).await } else { http1_conn(tls, &conn, &control, &shared).await };
     match ended {
         Some(Ok(())) => {}
         Some(Err(error)) => failures::broke(&shared.failures, &shared.telemetry, &conn, http2, &error),
@@ -122,10 +123,11 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     }
 }
 
+type Tls = Box<TlsStream<Paced>>;
 /// `None` if it was killed.
 type Ended = Option<Result<(), (Failure, hyper::Error)>>;
 
-async fn http1_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
+async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
     let head = usize::try_from(shared.limits.max_header_bytes.0).unwrap_or(usize::MAX);
     let mut builder = http1::Builder::new();
     builder
@@ -144,7 +146,8 @@ async fn http1_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control:
     let service = service_fn(move |request| {
         let (in_flight, all) = (requests.begin(), Arc::clone(&all));
         let head = all.2.next();
-        async move {
+        // hyper keeps the place of a request's future while there is none: let that be a pointer.
+        Box::pin(async move {
             let (conn, shared, verdict) = &*all;
             let mut response = shared.answer.answer(conn, request, head).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -153,14 +156,14 @@ async fn http1_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control:
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, None)))
-        }
+        })
     });
     let served = builder.serve_connection(io, service).with_upgrades();
     let ended = obey(served, control, http1::UpgradeableConnection::graceful_shutdown, || {}).await;
     ended.map(|ended| ended.map_err(|error| (Failure::of(&error, false), error)))
 }
 
-async fn http2_conn<A: Answer>(tls: TlsStream<Paced>, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
+async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
     let longest = shared.limits.max_header_bytes.0;
     let streams = Streams::new(shared.telemetry.clone(), shared.limits.body_timeout.0);
     let mut builder = http2::Builder::new(streams.clone());

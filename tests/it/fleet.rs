@@ -6,6 +6,7 @@ use crate::support::client::{Answer, Call};
 use crate::support::fost::{self, Fost};
 use crate::support::gateway::Gateway;
 use crate::support::idp::{self, Key};
+use crate::support::introspection::Introspection;
 use crate::support::redis::Redis;
 use crate::support::setup::Setup;
 use crate::support::upstream::Upstream;
@@ -320,4 +321,44 @@ async fn operators_are_told_how_each_source_has_fared() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_server_said_of_a_token_is_asked_for_once_and_a_revocation_ends_it_everywhere() {
+    let mut redis = Redis::start().await;
+    let (upstream, server) = (Upstream::echo(), Introspection::start());
+    let replica = async || {
+        let cache = format!("max_age = \"1h\"\nshared = \"{}\"\nshared_secret_file = \"secrets/shared.key\"", redis.url());
+        let scheme = format!(
+            "[auth.remote.token]\nsource = \"introspection\"\nintrospection_url = \"{}\"\nclient_id = \"gate\"\nclient_secret_env = \"GATE_SECRET\"",
+            server.url()
+        );
+        let setup = Setup::new(&upstream.url()).section("cache", &cache).section("admin", "key_file = \"secrets/admin.key\"").rest(&scheme);
+        let setup = setup.file("secrets/shared.key", "0123456789abcdef0123456789abcdef").file("secrets/admin.key", ADMIN_KEY);
+        setup.env("GATE_SECRET", "introspection-secret-7c1f").route("/**", &["remote"]).start().await
+    };
+    let (one, two) = (replica().await, replica().await);
+    for token in ["tok-1", "tok-2", "tok-3"] {
+        server.gives(token, "alice");
+    }
+    assert_eq!(bearer(&one, "tok-1").await, 200);
+    redis.says(&["KEYS", "doorward:fact:*"], |keys| !keys.is_empty()).await;
+    assert_eq!(bearer(&two, "tok-1").await, 200);
+    assert_eq!(server.asked().len(), 1, "one replica asked for both");
+    assert_eq!(upstream.take().iter().map(|seen| seen.user().unwrap().to_owned()).collect::<Vec<_>>(), ["alice", "alice"]);
+    // The server goes on to say that it is good: the list ends it all the same.
+    assert_eq!(revoke(&one, &json!({ "token": "tok-1" })).await.status, 200);
+    for gate in [&one, &two] {
+        becomes(401, "the end of the token", || bearer(gate, "tok-1")).await;
+        assert_eq!(bearer(gate, "tok-2").await, 200);
+    }
+    server.asked();
+    // Whatever is known of a user is asked for anew, everywhere: not even what another replica shared is believed.
+    server.forgets("tok-2");
+    assert_eq!(revoke(&two, &json!({ "user": "alice" })).await.status, 200);
+    for gate in [&one, &two] {
+        becomes(401, "the end of what is known", || bearer(gate, "tok-2")).await;
+    }
+    redis.kill();
+    assert_eq!(bearer(&two, "tok-3").await, 200, "the server can be asked, and the list was read a moment ago");
 }

@@ -9,7 +9,7 @@ use super::request::{Coverage, Signed, Times};
 use super::{Dialect, PreparedKey, Settings};
 use crate::auth::Refusal;
 use crate::auth::signing::{Algorithm, Seed};
-use crate::auth::signing::{Keyring, Manner, memory};
+use crate::auth::signing::{Keyring, Manner, is_alias, memory};
 use crate::store::facts::Subject;
 use crate::types::Report;
 
@@ -72,6 +72,10 @@ impl Rules {
         }
         if self.required.iter().any(|name| sent.contains_key(name) && !covers.headers.contains(name)) {
             return Err(Refusal::Malformed("the signature does not cover a header that it must"));
+        }
+        let alias = |sent: &HeaderName| covers.headers.iter().any(|name| is_alias(sent.as_str(), name.as_str()));
+        if sent.keys().any(|name| !covers.headers.contains(name) && alias(name)) {
+            return Err(Refusal::Malformed("a header that could be taken for a signed one"));
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ pub(super) use self::holder::Holder;
 pub(super) use self::private::PrivateKey;
 pub(super) use self::public::{PublicAlgorithm, VerifyingKey};
 pub use self::settings::{KeySettings, valid_scope};
-pub(super) use self::spelling::{can_be_a_name, name, tag, unescape, unescape_unless};
+pub(super) use self::spelling::{can_be_a_name, is_alias, name, tag, unescape, unescape_unless};
 
 /// All that keys may sign with, by the names of RFC 9421 where it has one. A scheme knows some of them.
 pub const ALGORITHMS: [&str; 9] = [

@@ -77,3 +77,58 @@ impl fmt::Debug for VerifyingKey {
         f.debug_tuple("VerifyingKey").field(&self.algorithms().collect::<Vec<_>>()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_lc_rs::encoding::AsDer as _;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair};
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    use base64::Engine as _;
+
+    use super::*;
+    use crate::auth::signing::PrivateKey;
+    use crate::types::Secret;
+
+    fn pem(label: &str, der: &[u8]) -> String {
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", base64::engine::general_purpose::STANDARD.encode(der))
+    }
+
+    #[test]
+    fn a_key_verifies_what_its_private_half_signed_with_its_own_algorithm_alone() {
+        let ec = |curve| EcdsaKeyPair::generate(curve).unwrap();
+        let (p256, p384, ed) = (ec(&ECDSA_P256_SHA256_FIXED_SIGNING), ec(&ECDSA_P384_SHA384_FIXED_SIGNING), Ed25519KeyPair::generate().unwrap());
+        let pairs = [
+            (p256.to_pkcs8v1().unwrap(), p256.public_key().as_der().unwrap(), PublicAlgorithm::EcdsaP256Sha256),
+            (p384.to_pkcs8v1().unwrap(), p384.public_key().as_der().unwrap(), PublicAlgorithm::EcdsaP384Sha384),
+            (ed.to_pkcs8v1().unwrap(), ed.public_key().as_der().unwrap(), PublicAlgorithm::Ed25519),
+        ];
+        for (private, public, algorithm) in pairs {
+            let private = PrivateKey::from_pem(&Secret::new(pem("PRIVATE KEY", private.as_ref()))).unwrap();
+            let public = VerifyingKey::from_pem(pem("PUBLIC KEY", public.as_ref()).as_bytes()).unwrap();
+            assert_eq!((private.algorithms(), public.algorithms().collect::<Vec<_>>()), (&[algorithm][..], vec![algorithm]));
+            let signature = private.sign(algorithm, b"message").unwrap();
+            assert!(public.verifies(algorithm, b"message", &signature) && !public.verifies(algorithm, b"Message", &signature));
+            assert!(!public.verifies(algorithm, b"message", &signature[1..]) && !public.verifies(algorithm, b"message", &[]));
+            for other in PublicAlgorithm::ALL.into_iter().filter(|other| *other != algorithm) {
+                assert!(!public.verifies(other, b"message", &signature) && private.sign(other, b"message").is_none());
+            }
+            assert!(format!("{private:?}").ends_with("***)"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_such_key_is_refused() {
+        let p521 = EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap();
+        let spki = p521.public_key().as_der().unwrap();
+        assert!(VerifyingKey::from_pem(pem("PUBLIC KEY", spki.as_ref()).as_bytes()).is_err(), "P-521");
+        for text in ["", "x", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"] {
+            assert!(VerifyingKey::from_pem(text.as_bytes()).is_err() && PrivateKey::from_pem(&Secret::new(text)).is_err(), "{text:?}");
+        }
+        let pair = Ed25519KeyPair::generate().unwrap();
+        let (private, public) = (pair.to_pkcs8v1().unwrap(), pair.public_key().as_der().unwrap());
+        assert!(VerifyingKey::from_pem(pem("PRIVATE KEY", private.as_ref()).as_bytes()).is_err(), "a private key is not published");
+        assert!(PrivateKey::from_pem(&Secret::new(pem("PUBLIC KEY", public.as_ref()))).is_err());
+        let longer = [public.as_ref(), &[0]].concat();
+        assert!(VerifyingKey::from_pem(pem("PUBLIC KEY", &longer).as_bytes()).is_err(), "bytes follow the key");
+    }
+}

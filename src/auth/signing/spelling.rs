@@ -26,6 +26,13 @@ pub(in crate::auth) fn tag<const N: usize>(text: &str) -> Option<[u8; N]> {
     decoded?.try_into().ok()
 }
 
+/// Whether `other` is another spelling of `name` that applications fold into one variable with it (`x_tenant` into `x-tenant`). It would
+/// be read, and is not signed. Both are lower case.
+pub(in crate::auth) fn is_alias(other: &str, name: &str) -> bool {
+    let folded = |byte: u8| if byte.is_ascii_alphanumeric() { byte } else { b'_' };
+    other != name && other.len() == name.len() && other.bytes().map(folded).eq(name.bytes().map(folded))
+}
+
 /// Percent-decoded, once; `None` if a `%` is not followed by two hexadecimal digits.
 pub(in crate::auth) fn unescape(text: &[u8]) -> Option<Vec<u8>> {
     unescape_unless(text, |_| false)
@@ -66,6 +73,21 @@ mod tests {
         assert_eq!(tag::<2>("AQI="), Some([1, 2]));
         for text in ["", "AQI", "AQJ=", "AQI==", "AQI=\n", " AQI=", "AQ-=", "AQIDBA==", &"A".repeat(10_000)] {
             assert_eq!(tag::<2>(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_alias_differs_in_what_is_no_letter_or_digit() {
+        for (other, name, alias) in [
+            ("x_tenant", "x-tenant", true),
+            ("x.tenant", "x-tenant", true),
+            ("x-tenant", "x_tenant", true),
+            ("x-tenant", "x-tenant", false),
+            ("x_tenants", "x-tenant", false),
+            ("xxtenant", "x-tenant", false),
+            ("date", "date", false),
+        ] {
+            assert_eq!(is_alias(other, name), alias, "{other} {name}");
         }
     }
 

@@ -110,6 +110,17 @@ pub(super) enum Place {
     Field,
 }
 
+impl Form {
+    /// The headers that are signed, or hold what is.
+    pub(super) fn covered(&self) -> Vec<HeaderName> {
+        let timestamp = self.timestamp.iter().filter_map(|(place, _)| match place {
+            Place::Header(name) => Some(name),
+            Place::Field => None,
+        });
+        self.signed.headers().chain(timestamp).chain(&self.id_header).cloned().collect()
+    }
+}
+
 impl Preset {
     /// The same as a template would say it.
     fn settings(self) -> TemplateSettings {

@@ -11,7 +11,7 @@ use super::header::{self, Found, Made};
 use super::preset::{Form, Place, Preset};
 use super::secrets::Secrets;
 use super::template::{Head, Said};
-use crate::auth::signing::{Hmacs, memory};
+use crate::auth::signing::{Hmacs, is_alias, memory};
 use crate::auth::{Refusal, valid_user_name};
 use crate::store::facts::Subject;
 use crate::types::{PathPattern, Report};
@@ -26,6 +26,8 @@ pub(super) struct Rules {
     pub(super) subject: Arc<Subject>,
     pub(super) form: Form,
     pub(super) other_header: Option<HeaderName>,
+    /// The headers that are signed, or hold what is.
+    covered: Vec<HeaderName>,
     secrets: Secrets,
     paths: Vec<PathPattern>,
     methods: Vec<Method>,
@@ -97,6 +99,7 @@ impl Rules {
         sound.then(|| Self {
             name: name.into(),
             subject: Arc::new(Subject { user, ..Subject::default() }),
+            covered: form.covered(),
             form,
             other_header,
             secrets,
@@ -120,6 +123,9 @@ impl Rules {
         let query = head.query.is_some_and(|query| !query.is_empty());
         if query && !self.allow_unsigned_query && !self.form.signed.covers_query() {
             return Err(Refusal::Malformed("a query that the signature does not cover"));
+        }
+        if head.headers.keys().any(|sent| self.covered.iter().any(|name| is_alias(sent.as_str(), name.as_str()))) {
+            return Err(Refusal::Malformed("a header that could be taken for a signed one"));
         }
         Ok(())
     }

@@ -142,6 +142,14 @@ impl Template {
         self.holds(&[Place::Query, Place::Target, Place::Url])
     }
 
+    /// The headers that are signed.
+    pub(super) fn headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.before.iter().chain(&self.after).filter_map(|part| match part {
+            Part::Value(Place::Header(name), _) => Some(name),
+            Part::Value(..) | Part::Literal(_) => None,
+        })
+    }
+
     /// What is signed before the body, and behind it.
     pub(super) fn fill(&self, head: Head<'_>, said: Said<'_>) -> Result<(Vec<u8>, Vec<u8>), Refusal> {
         Ok((fill(&self.before, head, said)?, fill(&self.after, head, said)?))

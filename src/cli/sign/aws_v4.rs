@@ -8,6 +8,7 @@ use super::{Signed, Wanted};
 
 /// What this scheme alone asks for.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(super) struct Options {
     /// For aws-v4: the region that the gate accepts, such as us-east-1
     #[arg(long, value_name = "NAME")]

@@ -11,6 +11,7 @@ const PEM: &[u8] = b"-----BEGIN ";
 
 /// Arguments of this scheme alone.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 #[command(next_help_heading = "Of --scheme http-message-signature")]
 pub(super) struct Options {
     /// What the signature is called in the two header fields

@@ -49,6 +49,40 @@ fn a_key_with_two_algorithms_is_told_which_one_it_was() {
 }
 
 #[test]
+fn a_request_cannot_choose_another_algorithm_of_its_key() {
+    let gate = Gate::with("");
+    let input = |key: &str, alg: &str| format!("(\"@method\" \"@authority\" \"@target-uri\");created={NOW};keyid=\"{key}\";alg=\"{alg}\"");
+    for (keyid, alg, good) in [
+        ("rsa", "rsa-pss-sha512", true),
+        ("rsa", "rsa-v1_5-sha256", false),
+        ("rsa-old", "rsa-v1_5-sha256", true),
+        ("rsa-old", "rsa-pss-sha512", false),
+        ("rsa-both", "rsa-v1_5-sha256", true),
+    ] {
+        // The signature itself is right, by the same private key and the algorithm that is named.
+        let signer = if alg == "rsa-pss-sha512" { "rsa" } else { "rsa-old" };
+        assert_eq!(gate.user(&get().signed_over("a", &input(keyid, alg), signer)).is_ok(), good, "{keyid} {alg}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_measured_with_one_of_the_algorithm_that_is_claimed() {
+    use super::keys::Algorithm;
+    let gate = Gate::with("");
+    for (name, length) in [("hmac-sha256", 32), ("ed25519", 64), ("ecdsa-p384-sha384", 96), ("rsa-pss-sha512", 256)] {
+        assert_eq!(Algorithm::of_length(length).name(), name);
+    }
+    for (name, _) in ALL {
+        let algorithm = Algorithm::named(name).unwrap();
+        assert_eq!((algorithm.name(), gate.keys.dummies_for(algorithm)), (name, 1), "one each");
+    }
+    assert!(["", "none", "HS256", "Ed25519", "rsa-sha256", "hmac-sha256 "].iter().all(|name| Algorithm::named(name).is_none()));
+    for case in [over(&GOOD.replace("shared", "nobody")), over(&GOOD.replace("\"shared\"", "\"nobody\";alg=\"ed25519\""))] {
+        assert_eq!(gate.user(&case), Err(Refusal::Wrong("no such key")));
+    }
+}
+
+#[test]
 fn a_signature_that_covers_less_than_is_required_is_refused() {
     let gate = Gate::with("");
     assert_eq!(gate.user(&over(GOOD)).as_deref(), Ok("webshop"));

@@ -49,6 +49,19 @@ fn headers_of_the_configuration_are_signed_wherever_they_are_sent() {
 }
 
 #[test]
+fn a_header_that_an_application_folds_into_a_signed_one_is_refused() {
+    for (dialect, name) in DIALECTS {
+        let rules = strict(name);
+        let good = signed(dialect, "GET", "/x", &[("X-Tenant-Id", "1")], b"");
+        assert!(good.judge(&rules, NOW).is_ok());
+        for alias in ["x_tenant_id", "x-tenant_id", "x.tenant.id", "x!tenant~id"] {
+            assert!(good.clone().header(alias, "2").judge(&rules, NOW).is_err(), "{name} {alias}");
+        }
+        assert!(good.header("x-tenant-idx", "2").judge(&rules, NOW).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn a_list_and_parameters_say_one_thing() {
     for (dialect, name) in DIALECTS.into_iter().take(3) {
         let rules = strict(name);

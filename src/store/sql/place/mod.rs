@@ -9,8 +9,12 @@
 //! Without a mode, the certificate of a server on another machine is verified, with its name. A URL is never shown whole:
 //! what is shown of it has no user, no password and no options.
 
+mod options;
+
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::percent_decode_str;
@@ -19,6 +23,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use url::Url;
 
+use self::options::{Protection, Told, is_loopback};
 use super::OpenError;
 use crate::types::Secret;
 
@@ -47,16 +52,6 @@ impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }
-}
-
-/// How much is asked of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Protection {
-    Plain,
-    IfOffered,
-    Unverified,
-    Authority,
-    Full,
 }
 
 impl Place {
@@ -250,187 +245,5 @@ impl Server {
             options = options.ssl_client_cert(certificate).ssl_client_key(key);
         }
         told.cache.map_or(options.clone(), |capacity| options.statement_cache_capacity(capacity))
-    }
-}
-
-/// What a URL says behind its question mark.
-#[derive(Default)]
-struct Told {
-    protection: Option<Protection>,
-    authority: Option<String>,
-    certificate: Option<String>,
-    key: Option<String>,
-    search_path: Option<String>,
-    cache: Option<usize>,
-}
-
-impl Told {
-    fn take(&mut self, server: &mut Server, postgres: bool, name: &str, value: String) -> Result<(), OpenError> {
-        match name {
-            "sslmode" | "ssl-mode" => self.protection = Some(protection(&value)?),
-            "sslrootcert" | "ssl-ca" => self.authority = Some(readable(name, value)?),
-            "sslcert" | "ssl-cert" => self.certificate = Some(readable(name, value)?),
-            "sslkey" | "ssl-key" => self.key = Some(readable(name, value)?),
-            "host" if postgres && value.starts_with('/') => server.socket = Some(value),
-            "socket" if !postgres => server.socket = Some(value),
-            "search_path" if postgres => self.search_path = Some(value),
-            "statement-cache-capacity" => {
-                let number = value
-                    .parse()
-                    .map_err(|_| OpenError::new(format!("the option {name} is no number"), "write 0 behind a proxy that shares connections"))?;
-                self.cache = Some(number);
-            }
-            _ => {
-                let known =
-                    "sslmode, sslrootcert, sslcert, sslkey, statement-cache-capacity, and host=/FOLDER and search_path (postgres) or socket (mysql)";
-                return Err(OpenError::new(format!("the url has an option {name:?}, which is not known"), format!("known are {known}")));
-            }
-        }
-        Ok(())
-    }
-}
-
-fn protection(mode: &str) -> Result<Protection, OpenError> {
-    match mode.to_ascii_lowercase().replace('_', "-").as_str() {
-        "disable" | "disabled" => Ok(Protection::Plain),
-        "prefer" | "preferred" => Ok(Protection::IfOffered),
-        "require" | "required" => Ok(Protection::Unverified),
-        "verify-ca" => Ok(Protection::Authority),
-        "verify-full" | "verify-identity" => Ok(Protection::Full),
-        _ => Err(OpenError::new("the url asks for an unknown mode of TLS", "write sslmode=verify-full, verify-ca, require, prefer or disable")),
-    }
-}
-
-/// A file that can be read now: a wrong name should be found by `doorward check`, not when the database is needed.
-fn readable(option: &str, file: String) -> Result<String, OpenError> {
-    match std::fs::File::open(&file) {
-        Ok(_) => Ok(file),
-        Err(error) => {
-            Err(OpenError::new(format!("the file of the url's option {option} cannot be read: {error}"), "check the path and its permissions"))
-        }
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(url: &str) -> Place {
-        Place::parse(url, None).unwrap_or_else(|error| panic!("{url}: {error}"))
-    }
-
-    /// The mode of TLS that is asked for, by its name with PostgreSQL.
-    fn mode(place: &Place) -> &'static str {
-        match &place.target {
-            Target::Sqlite(_) => "none",
-            Target::Postgres(options) => match options.get_ssl_mode() {
-                PgSslMode::Disable => "disable",
-                PgSslMode::Allow => "allow",
-                PgSslMode::Prefer => "prefer",
-                PgSslMode::Require => "require",
-                PgSslMode::VerifyCa => "verify-ca",
-                PgSslMode::VerifyFull => "verify-full",
-            },
-            Target::Mysql(options) => match options.get_ssl_mode() {
-                MySqlSslMode::Disabled => "disable",
-                MySqlSslMode::Preferred => "prefer",
-                MySqlSslMode::Required => "require",
-                MySqlSslMode::VerifyCa => "verify-ca",
-                MySqlSslMode::VerifyIdentity => "verify-full",
-            },
-        }
-    }
-
-    #[test]
-    fn another_machine_is_verified_unless_the_url_says_otherwise_which_is_weak() {
-        for (host, query, expected, weak) in [
-            ("db.example.com", "", "verify-full", false),
-            ("10.0.0.5:6000", "", "verify-full", false),
-            ("localhost", "", "prefer", false),
-            ("127.0.0.1", "", "prefer", false),
-            ("127.9.9.9:1", "", "prefer", false),
-            ("[::1]", "", "prefer", false),
-            ("localhost.example.com", "", "verify-full", false),
-            ("127.0.0.1.example.com", "", "verify-full", false),
-            ("[2001:db8::1]", "", "verify-full", false),
-            ("db", "?sslmode=verify-ca", "verify-ca", false),
-            ("db", "?ssl-mode=VERIFY_IDENTITY", "verify-full", false),
-            ("db", "?sslmode=require", "require", true),
-            ("db", "?ssl-mode=REQUIRED", "require", true),
-            ("db", "?sslmode=prefer", "prefer", true),
-            ("db", "?sslmode=disable", "disable", true),
-            ("127.0.0.1", "?sslmode=disable", "disable", false),
-            ("127.0.0.1", "?sslmode=verify-full", "verify-full", false),
-        ] {
-            for kind in ["postgres", "postgresql", "mysql", "mariadb"] {
-                let place = place(&format!("{kind}://u@{host}/d{query}"));
-                assert_eq!((mode(&place), place.weakness().is_some()), (expected, weak), "{kind} {host} {query}");
-            }
-        }
-        for url in ["postgres://u@%2Frun%2Fpostgresql/d", "postgres://u@h/d?host=/run/postgresql", "mysql://u@localhost/d?socket=/run/m.sock"] {
-            assert_eq!((mode(&place(url)), place(url).weakness().is_some()), ("disable", false), "{url}");
-        }
-    }
-
-    #[test]
-    fn what_is_shown_of_a_url_has_neither_user_nor_password_nor_options() {
-        for (url, shown) in [
-            ("postgres://alice:hunter2@db.example.com:6000/d?sslmode=disable", "postgres://db.example.com:6000/d"),
-            ("mariadb://alice:hunter2@db/d", "mysql://db/d"),
-            ("postgres://alice:hunter2@%2Frun%2Fpg/d", "postgres:///run/pg/d"),
-            ("sqlite:/a/b.db", "/a/b.db"),
-        ] {
-            let place = place(url);
-            assert_eq!((place.to_string().as_str(), format!("{place:?}").as_str()), (shown, shown));
-        }
-    }
-
-    #[test]
-    fn names_and_passwords_are_decoded() {
-        let Target::Postgres(options) = place("postgres://al%40ice:p%2Fw%23d@h/d%20b").target else { panic!("another kind") };
-        assert_eq!((options.get_username(), options.get_database()), ("al@ice", Some("d b")));
-        assert!(format!("{options:?}").contains("p/w#d"));
-        let beside = Secret::new("hunter2");
-        let Target::Mysql(options) = Place::parse("mysql://u@h/d", Some(&beside)).unwrap().target else { panic!("another kind") };
-        assert!(format!("{options:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn a_mistake_in_a_url_is_said_without_the_password() {
-        let beside = Secret::new("hunter2");
-        for (url, password, expected) in [
-            ("postgres://db/d", None, "no user"),
-            ("postgres://:hunter2@db/d", None, "no user"),
-            ("postgres://u:hun#ter2@db/d", None, "cannot be read"),
-            ("postgres://u:1#hunter2@db/d", None, "percent-encode"),
-            ("postgres://u:12/hunter2@db/d", None, "no user"),
-            ("postgres://u:1?hunter2@db/d", None, "no user"),
-            ("postgres://u:hun/ter2@db/d", None, "cannot be read"),
-            ("postgres://u:hunter2@db", None, "no database"),
-            ("postgres://u:hunter2@db/", None, "no database"),
-            ("postgres://u:hunter2@db/a/b", None, "no database"),
-            ("postgres://u:hunter2@/d", None, ""),
-            ("postgres://u:hunter2@db:99999/d", None, "cannot be read"),
-            ("postgres://u:%ff@db/d", None, "UTF-8"),
-            ("postgres://u:hunter2@db/d", Some(&beside), "twice"),
-            ("postgres://u:hunter2@db/d?sslmod=disable", None, "\"sslmod\""),
-            ("postgres://u:hunter2@db/d?sslmode=yes", None, "unknown mode"),
-            ("postgres://u:hunter2@db/d?sslmode=", None, "unknown mode"),
-            ("postgres://u:hunter2@db/d?sslrootcert=/no/such/file", None, "cannot be read"),
-            ("postgres://u:hunter2@db/d?socket=/x", None, "\"socket\""),
-            ("mysql://u:hunter2@db/d?host=/x", None, "\"host\""),
-            ("mysql://u:hunter2@db/d?statement-cache-capacity=x", None, "no number"),
-            ("oracle://u:hunter2@db/d", None, "\"oracle\" is not supported"),
-            ("u:hunter2@db/d", None, "not supported"),
-            ("hunter2", None, "not supported"),
-            ("sqlite:a.db", Some(&beside), "no password"),
-        ] {
-            let error = Place::parse(url, password).unwrap_err().to_string();
-            assert!(error.contains(expected) && !error.contains("hunter2") && !error.contains("ter2"), "{url}: {error}");
-        }
     }
 }
