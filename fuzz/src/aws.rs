@@ -189,8 +189,8 @@ fn read(text: &str) -> Option<Parts<'_>> {
 /// Sends one request; the body that an application would have got of it, if it was accepted to its end.
 fn accepted(raw: &[u8]) -> Option<Vec<u8>> {
     let (access, found) = (ACCESS.with(Clone::clone), std::cell::RefCell::new(None));
-    serve::http1(raw, async |_, request| {
-        let Ok(mut inbound) = serve::clean(request) else { return };
+    serve::http1(raw, async |_, request, head| {
+        let Ok(mut inbound) = serve::clean(request, head) else { return };
         let Some(identity) = scheme::who(&access, &mut inbound).await else { return };
         assert_eq!(identity.subject.user, "backup");
         if let Ok(body) = inbound.payload().collect().await {

@@ -123,8 +123,8 @@ fn read(text: &str) -> Option<Parts<'_>> {
 /// Sends one request; the user whom it was accepted for.
 fn user(raw: &[u8]) -> Option<String> {
     let (access, found) = (ACCESS.with(Clone::clone), std::cell::Cell::new(None));
-    serve::http1(raw, async |_, request| {
-        let Ok(mut inbound) = serve::clean(request) else { return };
+    serve::http1(raw, async |_, request, head| {
+        let Ok(mut inbound) = serve::clean(request, head) else { return };
         if let Some(identity) = scheme::who(&access, &mut inbound).await {
             found.set(Some(identity.subject.user.clone()));
         }

@@ -47,8 +47,8 @@ pub(crate) fn read(text: &str) -> Option<Parts<'_>> {
 pub(crate) fn user(access: &Access, raw: &[u8]) -> Option<String> {
     use http_body_util::BodyExt as _;
     let found = std::cell::Cell::new(None);
-    serve::http1(raw, async |_, request| {
-        let Ok(mut inbound) = serve::clean(request) else { return };
+    serve::http1(raw, async |_, request, head| {
+        let Ok(mut inbound) = serve::clean(request, head) else { return };
         let Some(identity) = scheme::who(access, &mut inbound).await else { return };
         let (.., payload, _) = inbound.into_parts();
         if payload.collect().await.is_ok() {
