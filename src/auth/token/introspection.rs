@@ -84,7 +84,7 @@ impl Settings {
                 }
             }
             (None, Some(issuer)) => match issuer.parse() {
-                Ok(url) => Some(Endpoints::Discovered(Discovery::new(issuer.clone(), url))),
+                Ok(url) => Some(Endpoints::Discovered(Box::new(Discovery::new(issuer.clone(), url)))),
                 Err(why) => {
                     report.error("issuer", &format!("the endpoint cannot be found by it: {why}"), "write introspection_url = \"https://…\"");
                     None

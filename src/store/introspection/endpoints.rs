@@ -21,7 +21,7 @@ pub enum Endpoints {
     /// At these addresses, which know the same tokens: the first that answers.
     Fixed(Arc<[IssuerUrl]>),
     /// Where its metadata says.
-    Discovered(Discovery),
+    Discovered(Box<Discovery>),
 }
 
 impl Endpoints {

@@ -101,8 +101,9 @@ impl<'t> Parts<'t> {
         if header.contains_key("crit") || header.contains_key("b64") {
             return Err("the answer's header asks for an extension (crit, b64)");
         }
-        let typ = header.get("typ").and_then(Value::as_str).map(str::to_ascii_lowercase);
-        if !typ.is_some_and(|typ| Some(typ.strip_prefix("application/").unwrap_or(&typ)) == MEDIA_TYPE.strip_prefix("application/")) {
+        let typ = header.get("typ").and_then(Value::as_str).map(str::to_ascii_lowercase).unwrap_or_default();
+        // RFC 7515 section 4.1.9: "application/" may be left out.
+        if typ != MEDIA_TYPE && format!("application/{typ}") != MEDIA_TYPE {
             return Err("the answer's typ is not token-introspection+jwt");
         }
         let algorithm = header.get("alg").and_then(Value::as_str).and_then(|name| name.parse::<Algorithm>().ok());
