@@ -7,6 +7,7 @@ mod checking;
 mod progress;
 mod response;
 mod room;
+mod small;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use crate::types::AddressBlock;
@@ -31,6 +31,7 @@ use checking::Checking;
 pub use progress::Progress;
 pub use response::{CleanTrailers, Finished, ResponseBody};
 pub use room::Room;
+pub use small::read_small;
 use spool::Spool;
 use verdict::State;
 pub use verdict::{Delivery, Verdict};
@@ -285,18 +286,4 @@ impl Drop for Payload {
             delivery: None,
         })));
     }
-}
-
-/// Reads a small body whole, at most `limit` bytes: for answers of other servers, never for a client's request.
-pub async fn read_small(mut body: Incoming, limit: usize) -> Result<Bytes, PayloadError> {
-    let mut all = bytes::BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame.map_err(|error| PayloadError::Broken(Box::new(error)))?.into_data() {
-            if all.len() + data.len() > limit {
-                return Err(PayloadError::TooLarge(limit as u64));
-            }
-            all.extend_from_slice(&data);
-        }
-    }
-    Ok(all.freeze())
 }

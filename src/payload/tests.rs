@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use sha2::{Digest as _, Sha256};
