@@ -23,7 +23,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use super::date;
 use super::document::{Head, header};
 use super::parameters::list;
-use super::request::{Coverage, Said, Signed, Times, key_name};
+use super::request::{Coverage, Said, Signed, Times, Unsigned, key_name};
 use crate::auth::Refusal;
 use crate::auth::signing::unescape;
 use crate::auth::signing::{Algorithm, tag_of_any_length as tag};
@@ -83,7 +83,11 @@ pub(super) fn read(head: &Head<'_>) -> Result<Signed, Refusal> {
         key: key_name(key)?,
         tag: tag(signature).ok_or(Refusal::Malformed("the signature is not base64"))?,
         algorithm: Some(Algorithm::named(algorithm).ok_or(Refusal::Malformed("an algorithm that is not known"))?),
-        times: Times { signed: vec![date::parse(dated.as_bytes()).ok_or(Refusal::Malformed("the date cannot be read"))?], expires: None },
+        times: Times {
+            signed: vec![date::parse(dated.as_bytes()).ok_or(Refusal::Malformed("the date cannot be read"))?],
+            expires: None,
+            unsigned: Unsigned::default(),
+        },
         covers: Coverage { target: true, host: names.contains(&HOST), body: names.contains(&DIGEST), headers: names },
         body: body.map_or(Said::Nothing, Said::Mac),
         readings: document(head, key, dated, &listed)?,

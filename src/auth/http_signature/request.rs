@@ -45,9 +45,18 @@ pub(super) enum Said {
 /// The times that are signed. Unix seconds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Times {
-    /// When the request was signed, by each header that says so.
+    /// When the request was signed, by each signed header that says so.
     pub signed: Vec<i64>,
-    /// Until when it is good.
+    /// Until when it is good, if that is signed.
+    pub expires: Option<i64>,
+    /// The same without being signed: whoever holds the request can change it.
+    pub unsigned: Unsigned,
+}
+
+/// Times that no signature covers. They may refuse a request, and never say how long it is remembered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Unsigned {
+    pub created: Option<i64>,
     pub expires: Option<i64>,
 }
 
@@ -163,18 +172,19 @@ fn coverage(listed: &[&str], dialect: Dialect) -> Result<Coverage, Refusal> {
     Ok(covers)
 }
 
-/// The times that are signed. What is not signed may only make the window smaller.
+/// The times that are signed, and those that are only said.
 fn times(head: &Head<'_>, said: &Parameters<'_>, dialect: Dialect, covers: &Coverage) -> Result<Times, Refusal> {
-    let mut times = Times { signed: Vec::new(), expires: said.expires };
+    let listed = |parameter: &str| said.headers.unwrap_or_default().split(' ').any(|name| name == parameter);
+    let (expires, only_said) = if listed("(expires)") { (said.expires, None) } else { (None, said.expires) };
+    let mut times = Times { signed: Vec::new(), expires, unsigned: Unsigned { created: None, expires: only_said } };
     let dates: &[HeaderName] = if dialect == Dialect::Kong { &[X_DATE, DATE] } else { &[DATE] };
     for name in dates.iter().filter(|name| covers.headers.contains(name)) {
         times.signed.push(date::parse(&head.signed(name)?).ok_or(Refusal::Malformed("the date cannot be read"))?);
     }
-    let listed = said.headers.unwrap_or_default();
-    if listed.split(' ').any(|name| name == "(created)") {
+    if listed("(created)") {
         times.signed.extend(said.created);
-    } else if let (Some(created), false) = (said.created, times.signed.is_empty()) {
-        times.signed.push(created);
+    } else {
+        times.unsigned.created = said.created;
     }
     Ok(times)
 }

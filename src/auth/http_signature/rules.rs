@@ -85,14 +85,15 @@ impl Rules {
         let (Some(first), Some(last)) = (times.signed.iter().min(), times.signed.iter().max()) else {
             return Err(Refusal::Malformed("the signature covers no date"));
         };
-        for time in [*first, *last] {
+        for time in [*first, *last].into_iter().chain(times.unsigned.created) {
             if now.abs_diff(time) > self.max_skew.unsigned_abs() {
                 return Err(Refusal::Skewed(now.saturating_sub(time)));
             }
         }
-        if times.expires.is_some_and(|expires| now > expires) {
+        if times.expires.into_iter().chain(times.unsigned.expires).any(|expires| now > expires) {
             return Err(Refusal::Expired);
         }
+        // By what is signed alone: a time that anybody can write must not make a used signature forgotten sooner.
         let until = first.saturating_add(self.max_skew);
         Ok(times.expires.map_or(until, |expires| until.min(expires)))
     }

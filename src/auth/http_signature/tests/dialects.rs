@@ -38,7 +38,10 @@ fn created_and_expires_are_signed_with_hs2019() {
     };
     let good = make("hs2019", NOW - 10, NOW + 10);
     assert_eq!(good.judge(&rules, NOW).as_deref(), Ok("alice"));
-    assert_eq!(good.read(&rules).unwrap().times, request::Times { signed: vec![NOW - 10], expires: Some(NOW + 10) });
+    assert_eq!(
+        good.read(&rules).unwrap().times,
+        request::Times { signed: vec![NOW - 10], expires: Some(NOW + 10), unsigned: request::Unsigned::default() }
+    );
     assert_eq!(good.judge(&rules, NOW + 11), Err(Refusal::Expired));
     assert!(matches!(good.judge(&rules, NOW - 311), Err(Refusal::Skewed(_))), "made in the future");
     assert!(make("hs2019", NOW - 301, NOW + 10).judge(&rules, NOW).is_err());
@@ -70,6 +73,12 @@ fn created_and_expires_are_signed_with_hs2019() {
     for (more, is_good) in [("", true), (",created=1", false), (&format!(",created={NOW}"), true), (",expires=1", false)] {
         let value = format!("{}{more}", dated.value("authorization"));
         assert_eq!(dated.clone().set("authorization", &value).judge(&rules, NOW).is_ok(), is_good, "{more}");
+    }
+    // And it does not make a used signature forgotten sooner: who holds the request could write it anew, and use it again.
+    for more in ["", &format!(",created={}", NOW - 299), &format!(",expires={}", NOW + 1)] {
+        let value = format!("{}{more}", dated.value("authorization"));
+        let until = rules.in_time(&dated.clone().set("authorization", &value).read(&rules).unwrap().times, NOW);
+        assert_eq!(until, Ok(NOW + 300), "{more}");
     }
 }
 

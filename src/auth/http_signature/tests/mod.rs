@@ -205,7 +205,7 @@ fn the_clock_may_differ_by_five_minutes() {
 #[test]
 fn the_earliest_end_ends_the_window() {
     let rules = strict("draft");
-    let times = |signed: &[i64], expires| request::Times { signed: signed.to_vec(), expires };
+    let times = |signed: &[i64], expires| request::Times { signed: signed.to_vec(), expires, unsigned: request::Unsigned::default() };
     for (signed, expires, expected) in [
         (vec![NOW, NOW - 100], None, Some(NOW + 200)),
         (vec![NOW], Some(NOW + 10), Some(NOW + 10)),
