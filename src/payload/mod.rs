@@ -243,12 +243,14 @@ impl Body for Payload {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, PayloadError>>> {
         let piece = if self.checking.is_some() { ready!(self.poll_checked(cx)) } else { ready!(self.poll_source(cx)) };
-        let ended = piece.is_none() || self.is_end_stream();
+        // A piece that is over a limit may have been the last: what was sent on is cut off all the same.
+        let failed = matches!(piece, Some(Err(_)));
+        let ended = !failed && (piece.is_none() || self.is_end_stream());
         if ended {
             self.progress.ended.store(true, Ordering::Relaxed);
         }
         // With HTTP/2 the end may come after the last byte. Who knows the length does not wait for it.
-        if ended || self.size_hint().exact() == Some(0) {
+        if ended || (!failed && self.size_hint().exact() == Some(0)) {
             self.tell(false);
         }
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
