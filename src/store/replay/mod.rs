@@ -23,10 +23,14 @@ use memory::Memory;
 use super::settings::OnStoreError;
 use super::shared::Shared;
 use super::{Unavailable, random_text};
+use crate::types::unix_now;
 
 const SOURCE: &str = "replay memory";
 /// By how many seconds the clocks of replicas may differ.
 const CLOCKS: i64 = 60;
+/// How long after a signature's time a request that began within it may come here, where the memory is shared: its body took so
+/// long to arrive. The shared memory remembers for longer than that, so that a body that is dripped does not outlive it.
+const SLOWEST: i64 = 300;
 /// No signature is good for longer; a time beyond it is a mistake, and Redis would not take it.
 const LONGEST: i64 = 10 * 365 * 86_400;
 
@@ -62,6 +66,9 @@ impl Replay {
             return Ok(false);
         }
         let Some((shared, on_store_error)) = &self.shared else { return Ok(true) };
+        if unix_now().saturating_sub(until) > SLOWEST {
+            return Ok(false);
+        }
         match (first_of_all(shared, &signature, until.saturating_sub(now)).await, on_store_error) {
             (Ok(first), _) => Ok(first),
             (Err(_), OnStoreError::Local) => {
@@ -96,7 +103,7 @@ impl Replay {
 
 /// Asks the shared memory. `left` is for how many seconds the signature is still good.
 async fn first_of_all(shared: &Shared, signature: &[u8; 32], left: i64) -> Result<bool, Unavailable> {
-    let seconds = left.saturating_add(1).saturating_add(CLOCKS);
+    let seconds = left.saturating_add(1).saturating_add(CLOCKS).saturating_add(SLOWEST);
     if !(1..=LONGEST).contains(&seconds) {
         return Err(Unavailable::new(SOURCE, "a signature is good for longer than anything is remembered"));
     }
