@@ -108,6 +108,11 @@ enum What {
 }
 
 impl Component {
+    /// Whether it is `@method`.
+    pub(super) fn is_method(&self) -> bool {
+        self.what == What::Method
+    }
+
     /// The component without parameters that is called `name`.
     pub(super) fn named(name: &str) -> Result<Self, Refusal> {
         let what = match name {

@@ -22,6 +22,11 @@ impl Signed {
     pub(super) fn covers(&self, name: &HeaderName) -> bool {
         self.components.iter().any(|component| component.header() == Some(name))
     }
+
+    /// Whether it covers the method.
+    pub(super) fn covers_method(&self) -> bool {
+        self.components.iter().any(Component::is_method)
+    }
 }
 
 /// What a signature says of itself: RFC 9421 section 2.3. Times are Unix seconds.

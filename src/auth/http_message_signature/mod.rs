@@ -89,8 +89,14 @@ impl HttpMessageSignature {
         // The signatures do not need the body: they are used up before it is read, so that no other request can use one while
         // that takes its time.
         let once = once_only(inbound.method());
-        for document in known().filter(|document| once || document.signed.params.nonce.is_some()) {
-            if !self.stores.replay.first_use(self.memory(document), document.until, now).await? {
+        for document in known() {
+            let once = once || document.signed.params.nonce.is_some();
+            if !once && document.signed.covers_method() {
+                continue;
+            }
+            let fresh = self.stores.replay.first_use(self.memory(document), document.until, now).await?;
+            // Where the method is not signed, a signature seen under GET must not be good for a POST: it is noted, and may repeat.
+            if once && !fresh {
                 return Err(Refusal::Replayed.into());
             }
         }
