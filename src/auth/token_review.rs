@@ -258,6 +258,10 @@ fn read(body: &[u8], token: &str, audiences: &[String]) -> Result<Option<Subject
         return Ok(None);
     }
     let mut claims = Map::new();
+    // What the server does not repeat, of a token that it has verified: by these a token is revoked.
+    if let Some(mut own) = payload(token) {
+        claims.extend(["iss", "jti", "iat"].into_iter().filter_map(|name| own.remove(name).map(|value| (name.to_owned(), value))));
+    }
     claims.insert("sub".to_owned(), user.username.clone().into());
     claims.insert("uid".to_owned(), user.uid.into());
     claims.insert("aud".to_owned(), accepted.into());
@@ -269,8 +273,11 @@ fn read(body: &[u8], token: &str, audiences: &[String]) -> Result<Option<Subject
 
 /// The token's own `exp`. The server has verified it; it does not say it.
 fn expiry(token: &str) -> Option<i64> {
-    let payload = decode(token.split('.').nth(1)?)?;
-    date(&types::json::object(&payload)?, "exp", f64::floor).ok().flatten()
+    date(&payload(token)?, "exp", f64::floor).ok().flatten()
+}
+
+fn payload(token: &str) -> Option<Map<String, Value>> {
+    types::json::object(&decode(token.split('.').nth(1)?)?)
 }
 
 #[cfg(test)]
@@ -294,6 +301,17 @@ mod tests {
 
     fn review(status: &Value) -> Result<Option<Subject>, &'static str> {
         read(answer(status).as_bytes(), TOKEN, &["orders".to_owned(), "billing".to_owned()])
+    }
+
+    #[test]
+    fn what_the_server_does_not_repeat_is_taken_from_the_token_that_it_verified() {
+        use base64::Engine;
+        let payload =
+            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(r#"{"iss":"https://k8s","jti":"j-1","iat":1790000000,"sub":"mallory"}"#);
+        let subject = read(answer(&good()).as_bytes(), &format!("e30.{payload}.c2ln"), &["orders".to_owned()]).unwrap().unwrap();
+        assert_eq!((&subject.claims["iss"], &subject.claims["jti"]), (&json!("https://k8s"), &json!("j-1")));
+        assert_eq!(subject.claims["sub"], "system:serviceaccount:shop:web", "who it is, the server says");
+        assert!(matches!(subject.origin, Origin::Elsewhere { issued: Some(1_790_000_000), .. }), "{:?}", subject.origin);
     }
 
     #[test]
