@@ -12,7 +12,7 @@
 
 use std::collections::HashSet;
 use std::sync::Weak;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -59,12 +59,14 @@ pub(super) struct Followed {
     read: AtomicU64,
     max_age: Duration,
     on_store_error: OnStoreError,
+    /// Whether something was revoked here of which the others could not be told.
+    untold: AtomicBool,
 }
 
 impl Followed {
     pub(super) fn new(shared: Shared, cache: &CacheSettings) -> Self {
         let max_age = cache.max_age.0.max(LEAST_AGE);
-        Self { shared, born: Instant::now(), read: AtomicU64::new(0), max_age, on_store_error: cache.on_store_error }
+        Self { shared, born: Instant::now(), read: AtomicU64::new(0), max_age, on_store_error: cache.on_store_error, untold: AtomicBool::new(false) }
     }
 
     pub(super) fn was_read(&self) -> bool {
@@ -88,8 +90,16 @@ impl Followed {
         }
     }
 
-    /// Adds to the list and pushes.
+    /// Adds to the list and pushes. What cannot be told is told again with all that the list lacks.
     pub(super) async fn tell(&self, all: &[Revoked], now: i64) -> Result<(), Unavailable> {
+        let told = self.push(all, now).await;
+        if told.is_err() {
+            self.untold.store(true, Ordering::Release);
+        }
+        told
+    }
+
+    async fn push(&self, all: &[Revoked], now: i64) -> Result<(), Unavailable> {
         for batch in all.chunks(BATCH) {
             let (list, version, channel) = keys(&self.shared);
             let lines: Vec<(String, i64)> = batch.iter().map(|revoked| (revoked.member(), revoked.keep)).collect();
@@ -162,7 +172,8 @@ async fn listen(list: &Weak<Revocations>, shared: &Shared) -> Result<(), Unavail
                 }
             }
             Err(_) => {
-                if version(shared).await? == seen {
+                let untold = known.followed.as_ref().is_some_and(|followed| followed.untold.load(Ordering::Acquire));
+                if version(shared).await? == seen && !untold {
                     known.mark_read();
                 } else {
                     seen = read_all(list, shared).await?;
@@ -199,8 +210,12 @@ async fn read_all(list: &Weak<Revocations>, shared: &Shared) -> Result<u64, Unav
     let there: HashSet<_> = listed.iter().map(|revoked| (revoked.name, revoked.at)).collect();
     let missing: Vec<Revoked> = known.all(now).into_iter().filter(|revoked| !there.contains(&(revoked.name, revoked.at))).collect();
     known.mark_read();
-    if let Some(followed) = known.followed.as_ref().filter(|_| !missing.is_empty()) {
-        followed.tell(&missing, now).await?;
+    if let Some(followed) = &known.followed {
+        // Before it is read what is missing: what cannot be told meanwhile sets it again.
+        followed.untold.store(false, Ordering::Release);
+        if !missing.is_empty() {
+            followed.tell(&missing, now).await?;
+        }
     }
     Ok(version)
 }
