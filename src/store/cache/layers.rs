@@ -88,10 +88,12 @@ impl<V> Clone for Layer<V> {
 }
 
 impl<V> Layer<V> {
-    /// What another replica has learned, and how much longer it is believed. Whatever goes wrong is a miss.
-    pub(super) async fn get(&self, key: &CacheKey, now: i64, ended: &Ended<V>) -> Option<(V, Duration)> {
+    /// What another replica has learned, and how much longer it is believed: for `max_age` from its own beginning, however long
+    /// that replica believes it. Whatever goes wrong is a miss.
+    pub(super) async fn get(&self, key: &CacheKey, now: i64, max_age: Duration, ended: &Ended<V>) -> Option<(V, Duration)> {
         let found = self.facts.get(&self.scope, key).await?;
-        let left = u64::try_from(found.until.checked_sub(now)?).ok().filter(|left| *left > 0)?;
+        let by_age = found.began.saturating_add(i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX));
+        let left = u64::try_from(found.until.min(by_age).checked_sub(now)?).ok().filter(|left| *left > 0)?;
         let value = (self.decode)(&found.content)?;
         (!ended.is_older((self.user)(&value), found.began)).then_some((value, Duration::from_millis(left)))
     }

@@ -213,7 +213,7 @@ impl<V: Send + Sync + 'static> Known<V> {
         F: Future<Output = Result<Option<V>, Unavailable>> + Send + 'static,
     {
         if let Some(layer) = &self.layer
-            && let Some((value, left)) = layer.get(&began.key, began.millis, &self.ended).await
+            && let Some((value, left)) = layer.get(&began.key, began.millis, self.shared.limits.max_age, &self.ended).await
         {
             let until = deadline(Instant::now(), left.min(self.shared.limits.max_age));
             return Ok(Some(self.shared.keep(began, value, until)));
