@@ -90,8 +90,9 @@ impl Consumer {
         self.username.as_deref().or(self.custom_id.as_deref())
     }
 
+    /// By id or user name. A `custom_id` comes from another system, and names nobody here.
     fn is(&self, reference: &str) -> bool {
-        [&self.id, &self.username, &self.custom_id].into_iter().any(|name| name.as_deref() == Some(reference))
+        [&self.id, &self.username].into_iter().any(|name| name.as_deref() == Some(reference))
     }
 }
 

@@ -92,6 +92,15 @@ fn kongs_consumers_are_taken_with_their_groups_nested_or_flat() {
 }
 
 #[test]
+fn a_custom_id_that_is_another_consumers_name_brings_neither_its_keys_nor_its_groups() {
+    let json = r#"{"_format_version": "3.0", "consumers": [{"username": "mallory", "custom_id": "admin"}, {"username": "admin"}],
+        "acls": [{"consumer": "admin", "group": "root"}], "hmacauth_credentials": [{"consumer": "admin", "username": "k", "secret": "0123456789abcdef"},
+        {"consumer": "mallory", "username": "m", "secret": "0123456789abcdef"}]}"#;
+    let expected = [taken("m", "mallory", &[], &[], "0123456789abcdef"), taken("k", "admin", &["root"], &[], "0123456789abcdef")];
+    assert_eq!(split(kong::keys(json).unwrap()).0, expected);
+}
+
+#[test]
 fn json_says_the_same_as_yaml() {
     let json = r#"{"_format_version": "3.0", "consumers": [{"username": "alex", "hmacauth_credentials": [{"username": "k", "secret": "0123456789abcdef"}]}]}"#;
     let expected = [taken("k", "alex", &[], &[], "0123456789abcdef")];
