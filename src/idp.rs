@@ -174,6 +174,14 @@ fn media_type(headers: &HeaderMap) -> String {
     one.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// A URL for logs and errors: without a query, where somebody may have put a key.
+#[must_use]
+pub fn plain(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.to_string()
+}
+
 /// Counts while it reads: a `Content-Length` that lies, or none, costs no more memory than the cap.
 async fn read(body: Incoming) -> Result<Bytes, FetchError> {
     let mut body = Limited::new(body, MAX_BODY_BYTES);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::idp::{Client, FetchError, IssuerUrl};
+use crate::idp::{self, Client, FetchError, IssuerUrl};
 use crate::types::json::object;
 
 /// Metadata older than this is fetched anew when it is next used.
@@ -44,9 +44,7 @@ impl Endpoints {
 
 /// A URL without its query.
 pub(super) fn plain(url: &IssuerUrl) -> String {
-    let mut url = url.as_url().clone();
-    url.set_query(None);
-    url.to_string()
+    idp::plain(url.as_url())
 }
 
 /// An endpoint that an issuer's metadata names.
@@ -112,9 +110,9 @@ impl Discovery {
         let (oauth, openid) = metadata_urls(self.url.as_url());
         let document = match client.get(&oauth, None).await {
             Err(FetchError::Status(status)) if status < 500 => {
-                client.get(&openid, None).await.map_err(|error| format!("{oauth}: {status}; {openid}: {error}"))?
+                client.get(&openid, None).await.map_err(|error| format!("{}: {status}; {}: {error}", idp::plain(&oauth), idp::plain(&openid)))?
             }
-            answer => answer.map_err(|error| format!("{oauth}: {error}"))?,
+            answer => answer.map_err(|error| format!("{}: {error}", idp::plain(&oauth)))?,
         };
         self.read(&document)
     }

@@ -8,7 +8,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::key::PublicKey;
-use crate::idp::{Client, FetchError, IssuerUrl, MAX_BODY_BYTES};
+use crate::idp::{Client, FetchError, IssuerUrl, MAX_BODY_BYTES, plain};
 use crate::types::Secret;
 
 /// More keys of one set are not looked at: a set that holds them was not made by an issuer in its senses.
@@ -68,13 +68,8 @@ impl Source {
     /// A short name for logs and metrics: it holds no query, where somebody may have put a key.
     #[must_use]
     pub fn name(&self) -> String {
-        let plain = |url: &IssuerUrl| {
-            let mut url = url.as_url().clone();
-            url.set_query(None);
-            url.to_string()
-        };
         match self {
-            Self::Url { url, .. } => plain(url),
+            Self::Url { url, .. } => plain(url.as_url()),
             Self::Issuer { issuer, .. } => issuer.clone(),
             Self::File(path) => path.display().to_string(),
         }
@@ -108,7 +103,7 @@ impl Source {
 }
 
 async fn get(client: &Client, url: &Url, bearer: Option<&Secret>) -> Result<Bytes, String> {
-    client.get(url, bearer).await.map_err(|error| format!("{url}: {error}"))
+    client.get(url, bearer).await.map_err(|error| format!("{}: {error}", plain(url)))
 }
 
 /// What OpenID Connect Discovery and RFC 8414 say of an issuer; the rest of it does not matter here.
@@ -123,9 +118,9 @@ async fn discover(client: &Client, issuer: &str, url: &IssuerUrl, bearer: Option
     let (openid, oauth) = metadata_urls(url.as_url());
     let document = match client.get(&openid, bearer).await {
         Err(FetchError::Status(status)) if status < 500 => {
-            client.get(&oauth, bearer).await.map_err(|error| format!("{openid}: {status}; {oauth}: {error}"))?
+            client.get(&oauth, bearer).await.map_err(|error| format!("{}: {status}; {}: {error}", plain(&openid), plain(&oauth)))?
         }
-        answer => answer.map_err(|error| format!("{openid}: {error}"))?,
+        answer => answer.map_err(|error| format!("{}: {error}", plain(&openid)))?,
     };
     let metadata: Metadata = serde_json::from_slice(&document).map_err(|_| "the metadata has no issuer or no jwks_uri".to_owned())?;
     if metadata.issuer != issuer {
