@@ -1,10 +1,12 @@
 #!/bin/sh
-# Measures what a request costs in CPU time: Doorward against HAProxy, on this machine, in interleaved rounds.
+# Measures what a request costs in CPU time: Doorward against HAProxy, nginx and Envoy, on this machine, in interleaved rounds.
 #
-#   benches/peers.sh                          all workloads, 3 rounds of 5 s each; about 4 minutes
+#   benches/peers.sh                          all workloads, 3 rounds of 5 s each; about 12 minutes
 #   benches/peers.sh --workload rs256 --rounds 5 --seconds 8
+#   benches/peers.sh --other FILE             a second doorward takes part: two builds against each other
 #   benches/peers.sh --rounds 1 --seconds 1   only to see that it works
 #
+# benches/newer.sh fetches newer proxies than Debian 12 has; without it HAProxy 2.6 alone takes part.
 # Needs a Debian machine with two cores, a release build (cargo build --release), and root once for the packages.
 set -eu
 cd "$(dirname "$0")"
