@@ -4,8 +4,10 @@
 //! Authorization: Basic base64( name ":" password )     UTF-8, padded, no control characters
 //! ```
 //!
-//! An unknown user, a wrong password and a disabled user get the same answer at the same cost.
+//! An unknown user, a wrong password and a disabled user get the same answer at the same cost. After some failures of a user, or
+//! from an address, passwords that are not remembered are refused unseen for a while, each time for longer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -18,6 +20,7 @@ use zeroize::Zeroizing;
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal, Subject};
 use crate::inbound::{Conn, Inbound};
 use crate::store::Stores;
+use crate::store::attempts::Who;
 use crate::store::passwords::{MAX_PASSWORD_BYTES, Passwords};
 use crate::store::users::Users;
 use crate::types::{Report, Secret};
@@ -46,6 +49,7 @@ pub struct Basic {
     name: Arc<str>,
     users: Users,
     passwords: Passwords,
+    stores: Arc<Stores>,
     challenge: HeaderValue,
 }
 
@@ -54,14 +58,14 @@ impl Basic {
     pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let users = users(&settings.users, stores.users.as_ref(), report);
         let challenge = challenge(&settings.realm, report);
-        Some(Self { name: name.into(), users: users?, passwords: stores.passwords.clone(), challenge: challenge? })
+        Some(Self { name: name.into(), users: users?, passwords: stores.passwords.clone(), stores: Arc::clone(stores), challenge: challenge? })
     }
 
     /// Whether the request bears a credential of this scheme, and whose.
-    pub async fn authenticate(&self, _conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
+    pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
         let Some(value) = inbound.single(AUTHORIZATION).map_err(Refusal::Malformed)? else { return Ok(None) };
         let Some(login) = Login::parse(value)? else { return Ok(None) };
-        let subject = self.verify(login).await?;
+        let subject = self.verify(login, inbound.client_address(conn)).await?;
         Ok(Some(Identity { subject, scheme: Arc::clone(&self.name), query_credentials: &[] }))
     }
 
@@ -75,9 +79,28 @@ impl Basic {
         CredentialNames { headers: vec![AUTHORIZATION], cookies: Vec::new() }
     }
 
-    async fn verify(&self, login: Login) -> Result<Arc<Subject>, AuthError> {
-        let subject = self.passwords.verify(&self.users, &login.name, &login.password).await?;
-        subject.ok_or_else(|| Refusal::Wrong("the user is unknown or disabled, or the password is wrong").into())
+    async fn verify(&self, login: Login, from: Option<IpAddr>) -> Result<Arc<Subject>, AuthError> {
+        const WRONG: Refusal = Refusal::Wrong("the user is unknown or disabled, or the password is wrong");
+        let Login { name, password } = login;
+        // Who is known keeps coming in while somebody else guesses. The same mistake again is not another one.
+        if let Some(answer) = self.passwords.remembered(&name, &password)? {
+            return answer.ok_or_else(|| WRONG.into());
+        }
+        let attempts = &self.stores.attempts;
+        let who = || std::iter::once(Who::User(&name)).chain(from.map(Who::Address));
+        for who in who() {
+            if attempts.locked(who).await?.is_some() {
+                return Err(Refusal::Wrong("the password was not looked at: this user or address failed too often").into());
+            }
+        }
+        if let Some(subject) = self.passwords.verify(&self.users, &name, &password).await? {
+            attempts.succeeded(Who::User(&name)).await?;
+            return Ok(subject);
+        }
+        for who in who() {
+            attempts.failed(who).await?;
+        }
+        Err(WRONG.into())
     }
 }
 
@@ -203,24 +226,55 @@ mod tests {
         db.set_disabled("mallory", true).await.unwrap();
         let passwords = Passwords::new(&CacheSettings::default(), &aux, &Arc::new(Metrics::default())).unwrap();
         let challenge = challenge("doorward", &mut Report::default()).unwrap();
-        (Basic { name: "staff".into(), users: Users::new(db.clone()), passwords, challenge }, db, dir)
+        let stores = Stores::open(None, &CacheSettings::default(), aux, &mut Report::default()).await.unwrap();
+        (Basic { name: "staff".into(), users: Users::new(db.clone()), passwords, stores, challenge }, db, dir)
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn unknown_wrong_and_disabled_are_answered_alike() {
         let (scheme, db, _dir) = fixture().await;
         let login = |text: &str| Login::parse(&header(text)).unwrap().unwrap();
-        assert_eq!(scheme.verify(login("alice:right")).await.unwrap().user, "alice");
+        assert_eq!(scheme.verify(login("alice:right"), None).await.unwrap().user, "alice");
         let mut answers = Vec::new();
         for text in ["alice:wrong", "alice:", "nobody:right", "mallory:right", "Alice:right"] {
-            match scheme.verify(login(text)).await {
+            match scheme.verify(login(text), None).await {
                 Err(AuthError::Refused(refusal)) => answers.push(refusal),
                 other => panic!("{text}: {other:?}"),
             }
         }
         assert!(answers.iter().all(|answer| *answer == answers[0] && answer.code() == "credentials_wrong"), "{answers:?}");
         db.close().await;
-        assert!(matches!(scheme.verify(login("alice:other")).await, Err(AuthError::Unavailable(_))));
+        assert!(matches!(scheme.verify(login("alice:other"), None).await, Err(AuthError::Unavailable(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_failed_often_is_refused_unseen_and_who_is_remembered_keeps_coming_in() {
+        let (scheme, _db, _dir) = fixture().await;
+        let from = Some(IpAddr::from([192, 0, 2, 7]));
+        let unseen = Refusal::Wrong("the password was not looked at: this user or address failed too often");
+        let guess = async |name: &str, at: u32| {
+            let login = Login::parse(&header(format!("{name}:guess{at}"))).unwrap().unwrap();
+            match scheme.verify(login, from).await {
+                Err(AuthError::Refused(refusal)) => refusal == unseen,
+                other => panic!("{name} {at}: {other:?}"),
+            }
+        };
+        let right = || Login::parse(&header("alice:right")).unwrap().unwrap();
+        assert!(scheme.verify(right(), from).await.is_ok());
+        let mut looked_at = 0;
+        while !guess("alice", looked_at).await {
+            looked_at += 1;
+            assert!(looked_at < 100, "every guess is looked at");
+        }
+        assert!(looked_at >= 5, "who mistypes does not notice it: {looked_at}");
+        assert!(scheme.verify(right(), from).await.is_ok(), "who is remembered keeps coming in");
+        assert!(!guess("mallory", 0).await, "another user from the same address is not held up yet");
+        // A name that nobody has is held up as one that somebody has.
+        let mut nobody = 0;
+        while !guess("nobody", nobody).await {
+            nobody += 1;
+            assert!(nobody < 100, "every guess is looked at");
+        }
     }
 
     #[test]

@@ -210,6 +210,12 @@ impl Inbound {
         self.told.forwarded_for.as_deref()
     }
 
+    /// Where the request comes from: the peer, or whom a trusted proxy had before it. `None` on a local socket.
+    #[must_use]
+    pub fn client_address(&self, conn: &Conn) -> Option<std::net::IpAddr> {
+        self.told.address(conn)
+    }
+
     /// The request's id as a trusted proxy gave it; `None` from anybody else.
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {

@@ -1,5 +1,7 @@
 //! What a proxy in front told of a request. Believed from the configured addresses alone, and never for a decision.
 
+use std::net::IpAddr;
+
 use http::header::HeaderMap;
 use ipnet::IpNet;
 
@@ -32,9 +34,14 @@ impl Told {
     /// Whom what the request takes up is counted for: the peer, or whom a trusted proxy had before it. `None` on a local
     /// socket.
     pub(super) fn client(&self, conn: &Conn) -> Option<AddressBlock> {
+        self.address(conn).map(AddressBlock::from)
+    }
+
+    /// The same, to the last bit.
+    pub(super) fn address(&self, conn: &Conn) -> Option<IpAddr> {
         // The last one is the proxy's own word; those before it are the client's.
         let told = self.forwarded_for.as_deref().and_then(|chain| chain.rsplit(',').next()?.trim().parse().ok());
-        told.or_else(|| conn.peer.ip()).map(AddressBlock::from)
+        told.or_else(|| conn.peer.ip())
     }
 }
 

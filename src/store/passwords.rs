@@ -56,6 +56,11 @@ impl Passwords {
         Self { known: self.known.ended_by(revocations), ..self }
     }
 
+    /// What is remembered of this name and password: the user's facts, or that they do not fit. Nothing is hashed.
+    pub fn remembered(&self, name: &str, password: &Secret) -> Result<Option<Option<Arc<Subject>>>, Unavailable> {
+        Ok(self.known.peek(&self.cache_key(name, password)?, Instant::now()))
+    }
+
     /// The user's facts if `password` is right and the user is not disabled. An unknown user costs the same.
     /// `Err` when the store cannot say, or too many verifications are waiting already.
     pub async fn verify(&self, users: &Users, name: &str, password: &Secret) -> Result<Option<Arc<Subject>>, Unavailable> {

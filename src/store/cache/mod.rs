@@ -171,6 +171,12 @@ impl<V: Send + Sync + 'static> Known<V> {
         }
     }
 
+    /// What is known under `key` without asking anybody; `Some(None)`: that there is no such thing.
+    #[must_use]
+    pub fn peek(&self, key: &CacheKey, now: Instant) -> Option<Option<Arc<V>>> {
+        self.fresh(key, now).inspect(|_| (self.counts)(&self.metrics).hit())
+    }
+
     fn fresh(&self, key: &CacheKey, now: Instant) -> Option<Option<Arc<V>>> {
         self.shared.fresh(key, now, &self.ended)
     }
