@@ -8,7 +8,7 @@ use super::attempts::Attempts;
 use super::replay::Replay;
 use super::revocations::Revocations;
 use super::sealed::SealedFacts;
-use super::settings::{CacheSettings, SharedSettings};
+use super::settings::{CacheSettings, OnStoreError, SharedSettings};
 use super::shared::Shared;
 use crate::types::Report;
 
@@ -53,7 +53,8 @@ impl Fleet {
         Some(Self {
             replay: Replay::new(REPLAY_CAPACITY).shared_by(shared.clone(), cache.on_store_error),
             revocations: Revocations::shared_by(shared.clone(), cache).await,
-            attempts: Attempts::new().shared_by(shared.clone(), cache.on_store_error),
+            // Who guesses is slowed by each replica alone meanwhile: that is no reason to refuse the right password.
+            attempts: Attempts::new().shared_by(shared.clone(), OnStoreError::Local),
             shared: Some(shared),
             facts,
         })
