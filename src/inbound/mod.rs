@@ -132,7 +132,7 @@ impl Inbound {
         let proxy_authorization = names::strip_hop_by_hop(headers)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
         if !payload.is_empty() {
-            payload.sent_by(told.client(conn));
+            payload.sent_by(told.client(conn), parts.version);
         }
         cleaning.reserved.strip(headers);
         cookies::join(headers)?;

@@ -4,6 +4,7 @@
 
 mod check;
 mod checking;
+mod leftover;
 mod progress;
 mod response;
 mod room;
@@ -21,6 +22,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -78,6 +80,8 @@ pub struct Payload {
     checking: Option<Box<Checking>>,
     verdict: Option<Arc<Verdict>>,
     delivery: Option<Delivery>,
+    /// Whether what nobody reads is let come.
+    left: bool,
 }
 
 #[derive(Debug)]
@@ -95,12 +99,14 @@ impl Payload {
         }
         let source = if body.is_end_stream() { Source::Empty } else { Source::Client(body) };
         let progress = Arc::new(Progress { ended: AtomicBool::new(matches!(source, Source::Empty)), ..Progress::default() });
-        Ok(Self { source, limits, progress, window: Window::default(), client: None, checking: None, verdict: None, delivery: None })
+        Ok(Self { source, limits, progress, window: Window::default(), client: None, checking: None, verdict: None, delivery: None, left: false })
     }
 
-    /// Whose share of a room it takes, should any of it be held. Those without an address share one.
-    pub fn sent_by(&mut self, client: Option<AddressBlock>) {
+    /// Whose share of a room it takes, should any of it be held. Those without an address share one. Over HTTP/2, whose
+    /// clients are reset otherwise, a short body is let come also when nobody reads it.
+    pub fn sent_by(&mut self, client: Option<AddressBlock>, version: Version) {
         self.client = client;
+        self.left = version == Version::HTTP_2;
     }
 
     /// Whether the request has no body at all, as opposed to one that is still to come.
@@ -274,7 +280,12 @@ impl Body for Payload {
 impl Drop for Payload {
     /// Whoever waits for the verdict gets what is left of the body.
     fn drop(&mut self) {
-        let Some(verdict) = self.verdict.take() else { return };
+        let Some(verdict) = self.verdict.take() else {
+            if let (true, Source::Client(body)) = (self.left, std::mem::replace(&mut self.source, Source::Empty)) {
+                leftover::discard(body);
+            }
+            return;
+        };
         let (source, window) = (std::mem::replace(&mut self.source, Source::Empty), std::mem::take(&mut self.window));
         let (progress, checking) = (Arc::clone(&self.progress), self.checking.take());
         verdict.settle(State::Left(Box::new(Self {
@@ -286,6 +297,7 @@ impl Drop for Payload {
             checking,
             verdict: None,
             delivery: None,
+            left: false,
         })));
     }
 }

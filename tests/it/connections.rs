@@ -115,6 +115,25 @@ async fn ask(sender: &mut h2::client::SendRequest<Bytes>, request: Request<()>) 
     Ok((head.status, all))
 }
 
+#[tokio::test]
+async fn a_refused_request_is_not_reset_while_its_short_body_is_still_to_come() {
+    let world = World::start().await;
+    let mut sender = h2_client(&world).await;
+    for (length, is_reset) in [("10", false), ("1000000", true)] {
+        let request = Request::post(format!("https://{HOST}/basic/x")).header("content-length", length).body(()).unwrap();
+        let (response, mut body) = sender.send_request(request, false).unwrap();
+        assert_eq!(within("the refusal", response).await.unwrap().status(), StatusCode::UNAUTHORIZED, "{length}");
+        // Whatever was sent after the refusal has come by the time this is answered.
+        assert_eq!(ask(&mut sender, heavy("/public/x", 0, 0)).await.unwrap().0, StatusCode::OK);
+        let reset = std::future::poll_fn(|cx| std::task::Poll::Ready(body.poll_reset(cx).is_ready())).await;
+        assert_eq!(reset, is_reset, "{length}");
+        if !is_reset {
+            body.send_data(Bytes::from_static(b"0123456789"), true).unwrap();
+        }
+    }
+    assert_eq!(world.upstream.count(), 2, "the public ones alone");
+}
+
 const TOO_LARGE: &str = "doorward_rejections_total{code=\"headers_too_large\"}";
 
 #[tokio::test]
