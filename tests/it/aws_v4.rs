@@ -160,10 +160,10 @@ async fn a_body_whose_hash_is_not_said_is_read_up_to_the_limit() {
 
 #[tokio::test]
 async fn chunks_are_verified_and_passed_on_decoded() {
-    let world = world().await;
     let long = long();
     let data: Vec<&[u8]> = long.chunks(65_536).collect();
-    for (proto, (nonce, cuts)) in BOTH.into_iter().zip([("1", 1), ("2", 2)]) {
+    for (proto, nonce) in BOTH.into_iter().zip(["1", "2"]) {
+        let world = world().await;
         for data in [&data[..], &[b"short"], &[]] {
             let whole = data.concat();
             let signer = Aws::s3().header("x-amz-meta-nonce", &format!("{nonce} {}", whole.len()));
@@ -196,9 +196,10 @@ async fn chunks_are_verified_and_passed_on_decoded() {
         let last = body.len() - 200;
         body[last] ^= 1;
         assert_eq!(status(&world, proto, Try { method: "PUT", target: "/s3/k", headers, body }).await, 401, "a late chunk");
-        world.upstream.until("a body that was cut off", |record| record.cut == cuts).await;
-        let cut = world.upstream.only();
-        assert!(cut.body.len() < long.len() && long.starts_with(&cut.body), "what came was verified");
+        // The connection is reset, which can overtake what was sent: the application has then seen nothing at all.
+        for seen in world.upstream.take() {
+            assert!(seen.body.len() < long.len() && long.starts_with(&seen.body), "what came was verified");
+        }
     }
 }
 
