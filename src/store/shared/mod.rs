@@ -7,7 +7,7 @@
 //! PREFIX:{revocations}:list, version, and the channel PREFIX:revocations
 //! ```
 //!
-//! Every call runs on the aux runtime, under a deadline, and not more than [`CALLS`] at a time. Whatever goes wrong is
+//! Every call runs on the aux runtime, under a deadline, and not more than `CALLS` at a time. Whatever goes wrong is
 //! [`Unavailable`]: nobody can say. No command is tried again here: whether a lost one was carried out is for the caller to judge.
 
 mod address;

@@ -1,7 +1,7 @@
 //! All SQL of Doorward's own store. No statement stands anywhere else, and none is built from text: values are bound.
 //!
 //! SQLite, PostgreSQL, and MySQL with MariaDB hold the same tables and are asked the same questions; where they differ is in
-//! [`pool`] (how a value is bound), [`place`] (what a URL says) and `migrate/` (how tables are made).
+//! `pool` (how a value is bound), `place` (what a URL says) and `migrate/` (how tables are made).
 //!
 //! Times are whole Unix seconds. Every call runs on the aux runtime under a deadline; whatever goes wrong is
 //! [`Unavailable`], which means "nobody can say", never "there is none".
