@@ -14,7 +14,7 @@ mod units;
 
 pub use address::AddressBlock;
 pub use claim::claim;
-pub use moment::Moment;
+pub use moment::{LAST_SECOND, Moment, whole_seconds};
 pub use name::valid_user_name;
 pub use pattern::{HostPattern, PathPattern};
 pub use report::{Problem, Report, Severity};

@@ -4,9 +4,31 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde_json::Number;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 use time::{Date, OffsetDateTime};
+
+/// The last second of the year 9999, in Unix time. A date beyond it is a mistake, such as milliseconds.
+pub const LAST_SECOND: i64 = 253_402_300_799;
+
+/// A NumericDate (RFC 7519 section 2) in whole Unix seconds, fractions by `round`; `None` before 1970 and after the year 9999.
+#[must_use]
+pub fn whole_seconds(number: &Number, round: fn(f64) -> f64) -> Option<i64> {
+    let seconds = match (number.as_i64(), number.as_u64()) {
+        (Some(seconds), _) => seconds,
+        (None, Some(_)) => return None,
+        (None, None) => {
+            let seconds = round(number.as_f64()?);
+            // Within these bounds every whole f64 is an i64; NaN is within none.
+            if !(0.0..=LAST_SECOND as f64).contains(&seconds) {
+                return None;
+            }
+            seconds as i64
+        }
+    };
+    (0..=LAST_SECOND).contains(&seconds).then_some(seconds)
+}
 
 /// A point of time: RFC 3339 with its zone, or a date, which is its first moment in UTC. Unix seconds; a fraction is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -223,7 +223,7 @@ async fn the_sentinels_name_the_server_and_after_a_failover_the_new_one() {
         for number in 10.. {
             match held.first_use([number; 32], time + 60, time).await {
                 Ok(first) => return assert!(first),
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+                Err(_) => breathe().await,
             }
         }
     })

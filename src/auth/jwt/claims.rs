@@ -2,13 +2,10 @@
 //!
 //! Pure: the time is an argument, so that every bound can be tested. Nothing here trusts a claim's type.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::auth::{Refusal, Subject, valid_user_name};
-use crate::types::claim;
-
-/// The last second of the year 9999. No token lives longer; a date beyond it is a mistake, such as milliseconds.
-const LAST_SECOND: i64 = 253_402_300_799;
+use crate::types::{claim, whole_seconds};
 
 /// What a token is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,24 +163,8 @@ fn scopes(claims: &Map<String, Value>) -> Vec<String> {
 pub(in crate::auth) fn date(claims: &Map<String, Value>, claim: &str, round: fn(f64) -> f64) -> Result<Option<i64>, Refusal> {
     let Some(value) = claims.get(claim) else { return Ok(None) };
     let wrong = Refusal::Malformed("exp, nbf or iat is not a number of seconds since 1970");
-    let seconds = value.as_number().and_then(|number| whole(number, round)).ok_or(wrong)?;
+    let seconds = value.as_number().and_then(|number| whole_seconds(number, round)).ok_or(wrong)?;
     Ok(Some(seconds))
-}
-
-fn whole(number: &Number, round: fn(f64) -> f64) -> Option<i64> {
-    let seconds = match (number.as_i64(), number.as_u64()) {
-        (Some(seconds), _) => seconds,
-        (None, Some(_)) => return None,
-        (None, None) => {
-            let seconds = round(number.as_f64()?);
-            // Within these bounds every whole f64 is an i64; NaN is within none.
-            if !(0.0..=LAST_SECOND as f64).contains(&seconds) {
-                return None;
-            }
-            seconds as i64
-        }
-    };
-    (0..=LAST_SECOND).contains(&seconds).then_some(seconds)
 }
 
 #[cfg(test)]
@@ -192,6 +173,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::types::LAST_SECOND;
     use crate::types::json::object;
 
     const NOW: i64 = 1_800_000_000;

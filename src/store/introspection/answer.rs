@@ -2,13 +2,11 @@
 //!
 //! Pure. An answer that is not of the form that the standard gives it is no answer: neither "good" nor "bad".
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
 use crate::store::facts::Subject;
 use crate::store::mapping::{self, Mapping};
-
-/// The last second of the year 9999. A date beyond it is a mistake, such as milliseconds.
-const LAST_SECOND: i64 = 253_402_300_799;
+use crate::types::whole_seconds;
 
 /// The fact in `answer`; `None` when the token is not active, or is none to call an application with. The dates in the
 /// fact's claims are whole seconds. The error is a fixed sentence for the log.
@@ -71,26 +69,10 @@ fn scopes(answer: &Map<String, Value>) -> Result<Vec<String>, &'static str> {
 /// Makes a date whole, and gives it.
 fn date(answer: &mut Map<String, Value>, name: &str, round: fn(f64) -> f64) -> Result<Option<i64>, &'static str> {
     let Some(value) = answer.get_mut(name) else { return Ok(None) };
-    let seconds = value.as_number().and_then(|number| whole(number, round));
+    let seconds = value.as_number().and_then(|number| whole_seconds(number, round));
     let seconds = seconds.ok_or("exp, nbf or iat is not a number of seconds since 1970")?;
     *value = seconds.into();
     Ok(Some(seconds))
-}
-
-fn whole(number: &Number, round: fn(f64) -> f64) -> Option<i64> {
-    let seconds = match (number.as_i64(), number.as_u64()) {
-        (Some(seconds), _) => seconds,
-        (None, Some(_)) => return None,
-        (None, None) => {
-            let seconds = round(number.as_f64()?);
-            // Within these bounds every whole f64 is an i64; NaN is within none.
-            if !(0.0..=LAST_SECOND as f64).contains(&seconds) {
-                return None;
-            }
-            seconds as i64
-        }
-    };
-    (0..=LAST_SECOND).contains(&seconds).then_some(seconds)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::row::{Cell, Row};
 use super::statement::Reading;
 use crate::store::facts::Subject;
 use crate::store::mapping::{self, Mapping};
-use crate::types::json;
+use crate::types::{LAST_SECOND, json};
 
 /// The rows that are of exactly the value that was bound. A table may compare without regard to case; this does not,
 /// and takes as long for one row as for another. Without a column `token` nothing can be said of a row: all are given.
@@ -84,7 +84,7 @@ fn expires(row: &Row) -> Result<Option<i64>, String> {
     match row.get("expires") {
         Cell::Null => Ok(None),
         Cell::Moment(seconds) => Ok(Some(*seconds)),
-        Cell::Int(seconds) if (0..=moment::LAST_SECOND).contains(seconds) => Ok(Some(*seconds)),
+        Cell::Int(seconds) if (0..=LAST_SECOND).contains(seconds) => Ok(Some(*seconds)),
         cell @ Cell::Text(text) => moment::parse(text).map(Some).ok_or_else(|| unreadable("expires", cell)),
         cell @ (Cell::Bool(_) | Cell::Int(_)) => Err(unreadable("expires", cell)),
     }

@@ -9,8 +9,7 @@
 
 use time::{Date, Month, Time, UtcOffset};
 
-/// The last second of the year 9999.
-pub(super) const LAST_SECOND: i64 = 253_402_300_799;
+use crate::types::LAST_SECOND;
 
 /// Unix seconds of `text`; `None` for any other form.
 pub(super) fn parse(text: &str) -> Option<i64> {

@@ -8,7 +8,7 @@ use sqlx::sqlite::{SqliteRow, SqliteValueRef};
 use sqlx::{Column, Decode, MySql, Postgres, Row as _, Sqlite, TypeInfo, ValueRef};
 use time::PrimitiveDateTime;
 
-use super::moment::LAST_SECOND;
+use crate::types::LAST_SECOND;
 
 /// A value of a row.
 #[derive(Debug, Clone, PartialEq)]
