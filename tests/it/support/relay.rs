@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -15,6 +15,8 @@ pub enum Way {
     Cut,
     /// They stay open, and nothing moves.
     Silent,
+    /// They are told nonsense, and closed.
+    Garbage,
 }
 
 /// The relay; it runs on a thread of its own, so that a test may block.
@@ -71,6 +73,7 @@ async fn relay(mut client: TcpStream, target: SocketAddr, mut way: watch::Receiv
                 let _ = copy_bidirectional(&mut client, &mut server).await;
             }
             Way::Cut => {}
+            Way::Garbage => drop(client.write_all(b"\x07this is no answer to anything\r\n\r\n").await),
             Way::Silent => std::future::pending().await,
         }
     };
