@@ -45,6 +45,7 @@ mod keys;
 mod kubernetes;
 mod limits;
 mod matrix;
+mod outages;
 mod paths;
 mod plain_http;
 mod policy;

@@ -12,6 +12,7 @@ pub mod gateways;
 pub mod idp;
 pub mod introspection;
 pub mod kubernetes;
+pub mod load;
 pub mod message_signature;
 pub mod pki;
 pub mod query_hmac;
