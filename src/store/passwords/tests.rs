@@ -121,31 +121,44 @@ async fn a_damaged_hash_is_unavailable_and_not_wrong() {
         "$argon2id$v=19$m=19456,t=2,p=1",
         "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmU",
         "$unknown$v=1$m=1$aaaaaaaa$aaaaaaaaaaaaaaaa",
+        "$argon2id$v=19$m=262145,t=1,p=1$bm9ib2R5IGlzIGhlcmU$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
     ] {
         f.db.set_password_hash("alice", hash.to_owned()).await.unwrap();
         assert!(f.verify("alice", "hunter2 ü").await.is_err(), "{hash:?}");
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn name_and_password_do_not_run_into_each_other() {
-    let passwords = Passwords::new(&CacheSettings::default(), &Handle::current(), &Arc::default()).unwrap();
-    let key = |name: &str, password: &str| passwords.cache_key(name, &Secret::new(password)).unwrap();
+    let f = fixture(0).await;
+    let key = |name: &str, password: &str| f.passwords.cache_key(&f.users.now(), name, &Secret::new(password)).unwrap();
     assert_eq!(key("ab", "c"), key("ab", "c"));
     assert_ne!(key("ab", "c"), key("a", "bc"));
     assert_ne!(key("ab", ""), key("a", "b"));
     let other = Passwords::new(&CacheSettings::default(), &Handle::current(), &Arc::default()).unwrap();
-    assert_ne!(key("ab", "c"), other.cache_key("ab", &Secret::new("c")).unwrap(), "each process has its own key");
+    assert_ne!(key("ab", "c"), other.cache_key(&f.users.now(), "ab", &Secret::new("c")).unwrap(), "each process has its own key");
 }
 
 #[test]
-fn nobodys_hash_costs_what_a_new_users_does_and_lets_nobody_in() {
+fn nobodys_hash_costs_what_a_new_users_does() {
     let fresh = hash_password(&Secret::new("x")).unwrap();
-    let (fresh, nobody) = (PasswordHash::new(&fresh).unwrap(), PasswordHash::new(NOBODY).unwrap());
-    assert_eq!((fresh.algorithm, fresh.version, &fresh.params), (nobody.algorithm, nobody.version, &nobody.params));
-    assert_eq!(fresh.hash.unwrap().len(), nobody.hash.unwrap().len());
-    assert_eq!(nobody.params.to_string(), "m=19456,t=2,p=1");
-    assert!(judge(None, &Secret::new("x")).unwrap().is_none());
+    let Reading::Hash(fresh) = hash::read(Form::Store, &fresh).unwrap() else { panic!() };
+    assert_eq!(fresh.kind(), hash::Kind::OF_STORE);
+    assert!(judge(&fresh, None, &Secret::new("x")).unwrap().is_none(), "even where the password fits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_unknown_costs_what_the_last_known_user_did() {
+    let f = fixture(0).await;
+    let cost = async |name: &str| {
+        let asked = f.users.now();
+        let (hash, user) = choose(&asked, asked.find(name).await.unwrap()).unwrap();
+        (hash.kind(), user.map(|user| user.name))
+    };
+    assert_eq!(cost("alice").await, (hash::Kind::OF_STORE, Some("alice".to_owned())));
+    assert_eq!(cost("nobody").await, (hash::Kind::OF_STORE, None));
+    f.db.set_disabled("alice", true).await.unwrap();
+    assert_eq!(cost("alice").await, (hash::Kind::OF_STORE, None));
 }
 
 #[test]
