@@ -213,9 +213,12 @@ fn resolve_paths(value: &mut Value, key: &str, folder: &Path) {
             resolve_database(text, "sqlite:", folder);
         }
         Value::Array(array) => array.iter_mut().for_each(|value| resolve_paths(value, key, folder)),
-        Value::Table(table) => table.iter_mut().for_each(|(name, value)| match value {
-            Value::String(text) if key == "basic" && name == "users" => resolve_source(text, folder),
-            _ => resolve_paths(value, name, folder),
+        Value::Table(table) => table.iter_mut().for_each(|(name, value)| {
+            if let ("basic", "users", Value::String(text)) = (key, name.as_str(), &mut *value) {
+                resolve_source(text, folder);
+            } else {
+                resolve_paths(value, name, folder);
+            }
         }),
         Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
     }

@@ -73,6 +73,11 @@ impl Users {
         Self(Source::Django(table))
     }
 
+    /// The user of exactly this name as it is now, disabled or not.
+    pub async fn find(&self, name: &str) -> Result<Option<User>, Unavailable> {
+        self.now().find(name).await
+    }
+
     /// They as they are now.
     pub(super) fn now(&self) -> Asked {
         Asked(match &self.0 {
@@ -163,19 +168,19 @@ mod tests {
             || NewUser { name: "Zoë".to_owned(), password_hash: "$x".to_owned(), email: Some("z@example.com".to_owned()), groups: groups.clone() };
         assert!(db.add_user(new()).await.unwrap());
         assert!(!db.add_user(new()).await.unwrap());
-        let user = users.now().find("Zoë").await.unwrap().unwrap();
+        let user = users.find("Zoë").await.unwrap().unwrap();
         assert_eq!((user.name.as_str(), user.password_hash.expose(), user.email.as_deref()), ("Zoë", &b"$x"[..], Some("z@example.com")));
         assert!(user.groups == groups && !user.disabled);
         assert!(!format!("{user:?}").contains("$x"));
         for name in ["", "zoë", "Zoe\u{308}", "Zoë\0", "_oë", "%"] {
-            assert!(users.now().find(name).await.unwrap().is_none(), "{name:?}");
+            assert!(users.find(name).await.unwrap().is_none(), "{name:?}");
         }
         assert!(db.set_disabled("Zoë", true).await.unwrap() && db.set_password_hash("Zoë", "$y".to_owned()).await.unwrap());
-        let user = users.now().find("Zoë").await.unwrap().unwrap();
+        let user = users.find("Zoë").await.unwrap().unwrap();
         assert!(user.disabled && user.password_hash.expose() == b"$y");
         assert!(!db.set_disabled("nobody", true).await.unwrap() && !db.set_password_hash("nobody", "$y".to_owned()).await.unwrap());
         assert!(db.list_users().await.unwrap()[0].disabled);
         db.close().await;
-        assert!(users.now().find("Zoë").await.is_err());
+        assert!(users.find("Zoë").await.is_err());
     }
 }
