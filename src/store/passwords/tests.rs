@@ -1,8 +1,14 @@
 use std::sync::atomic::Ordering;
 
+use sqlx::Connection;
+
 use super::super::HumanDuration;
+use super::super::django::{self, DjangoUsers};
+use super::super::htpasswd::Htpasswd;
+use super::super::sources::Sources;
 use super::super::sql::{Db, NewUser};
 use super::*;
+use crate::types::Report;
 
 struct Fixture {
     db: Db,
@@ -148,7 +154,7 @@ fn nobodys_hash_costs_what_a_new_users_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_unknown_costs_what_the_last_known_user_did() {
+async fn who_is_unknown_to_the_store_costs_what_its_users_do() {
     let f = fixture(0).await;
     let cost = async |name: &str| {
         let asked = f.users.now();
@@ -159,6 +165,46 @@ async fn who_is_unknown_costs_what_the_last_known_user_did() {
     assert_eq!(cost("nobody").await, (hash::Kind::OF_STORE, None));
     f.db.set_disabled("alice", true).await.unwrap();
     assert_eq!(cost("alice").await, (hash::Kind::OF_STORE, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_unknown_in_a_file_costs_what_most_of_its_users_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users");
+    // By `htpasswd -nb -m` and -B -C 10.
+    let [md5, bcrypt] = ["$apr1$fL0/jjOs$TgZenEfpPIR1pbKZB92j4.", "$2y$10$tAN3cmwK/I3XBuWrSCqxZuNFiAMj9VDTIP4wwu1O9kfLfjxWIvmca"];
+    std::fs::write(&path, format!("a:{md5}\nb:{bcrypt}\nc:{bcrypt}\n")).unwrap();
+    let file = Htpasswd::open(&Sources::default(), &path, &Handle::current(), &mut Report::default()).unwrap();
+    let asked = Users::of_htpasswd(file).now();
+    let cost = async |name: &str| choose(&asked, asked.find(name).await.unwrap()).unwrap().0.kind();
+    assert_eq!(cost("b").await, hash::Kind::Bcrypt { cost: 10, of_sha256: false });
+    assert_eq!(cost("nobody").await, cost("b").await);
+    assert_eq!(cost("a").await, hash::Kind::Md5Crypt { apache: true });
+    assert_eq!(cost("nobody").await, cost("b").await, "whoever came last");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_unknown_to_django_or_has_no_password_costs_what_was_seen_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/d.db", dir.path().display());
+    let mut writer = sqlx::SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    let rows = "CREATE TABLE auth_user (username text, password text, is_active bool); INSERT INTO auth_user VALUES \
+                ('alice', 'pbkdf2_sha256$600$Qk3vS0dJ1yZ2$46tXpyvhkMNdzgZwsIGTphqrGYOKJdEaszMWrpG8B0U=', 1), \
+                ('eve', 'pbkdf2_sha1$700$Qk3vS0dJ1yZ2$xyFt6XQW/LZSgINU/ADWHURowqA=', 0), ('none', '!x', 1)";
+    sqlx::raw_sql(rows).execute(&mut writer).await.unwrap();
+    let table = django::Settings::default().table(&url, &mut Report::default()).unwrap();
+    let asked = Users::of_django(Arc::new(DjangoUsers::new([1; 32], &table, &Handle::current()))).now();
+    let cost = async |name: &str| {
+        let (hash, user) = choose(&asked, asked.find(name).await.unwrap()).unwrap();
+        (hash.kind(), user.is_some())
+    };
+    let of = |sha1: bool, iterations: u32| hash::Kind::Pbkdf2 { sha1, iterations: iterations.try_into().unwrap() };
+    assert_eq!(cost("nobody").await, (hash::Kind::OF_DJANGO, false));
+    assert_eq!(cost("none").await, (hash::Kind::OF_DJANGO, false));
+    assert_eq!(cost("alice").await, (of(false, 600), true));
+    assert_eq!(cost("nobody").await, (of(false, 600), false));
+    assert_eq!(cost("eve").await, (of(true, 700), false), "who is not active pays as well");
+    assert_eq!((cost("nobody").await, cost("none").await), ((of(true, 700), false), (of(true, 700), false)));
 }
 
 #[test]
