@@ -184,6 +184,22 @@ async fn who_is_unknown_in_a_file_costs_what_most_of_its_users_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_of_a_user_is_of_one_line_of_the_file() {
+    let (f, dir) = (fixture(0).await, tempfile::tempdir().unwrap());
+    let path = dir.path().join("users");
+    let key = |text: &str, name: &str| {
+        std::fs::write(&path, text).unwrap();
+        let file = Htpasswd::open(&Sources::default(), &path, &Handle::current(), &mut Report::default()).unwrap();
+        f.passwords.cache_key(&Users::of_htpasswd(file).now(), name, &Secret::new("x")).unwrap()
+    };
+    let [one, other] = ["a:$apr1$fL0/jjOs$TgZenEfpPIR1pbKZB92j4.\n", "a:{SHA}/Hrn08gEogcgvDjo5YNQSGibZVE=\n"];
+    assert_eq!(key(one, "a"), key(&format!("# more\n{one}"), "a"), "others may change");
+    assert_ne!(key(one, "a"), key(other, "a"));
+    assert_ne!(key(one, "a"), key("", "a"));
+    assert_ne!(key(one, "b"), f.passwords.cache_key(&f.users.now(), "b", &Secret::new("x")).unwrap(), "another place");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_is_unknown_to_django_or_has_no_password_costs_what_was_seen_last() {
     let dir = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}/d.db", dir.path().display());
