@@ -31,6 +31,7 @@ use crate::store::cache::{Known, Limits};
 use crate::store::facts::Facts;
 use crate::store::facts::Origin;
 use crate::store::jwks::bearer_token;
+use crate::store::sources::Watch;
 use crate::store::{Stores, Unavailable};
 use crate::types::{self, Report, unix_now};
 
@@ -101,6 +102,7 @@ struct Reviewer {
     url: String,
     bearer_token_file: PathBuf,
     audiences: Vec<String>,
+    watch: Arc<Watch>,
 }
 
 impl TokenReview {
@@ -122,7 +124,10 @@ impl TokenReview {
             }
         };
         let carrier = Carrier::build(settings.prefix, settings.header, settings.cookie, report)?;
-        let reviewer = Reviewer { client: client?, url: url?, bearer_token_file: settings.bearer_token_file, audiences: audiences? };
+        let url = url?;
+        // Of one server there is one account, however many schemes ask it.
+        let watch = stores.token_reviews.get(Facts::key(SOURCE, url.as_bytes()), || Watch::new(&format!("{SOURCE} {}", url.trim_end_matches(PATH))));
+        let reviewer = Reviewer { client: client?, url, bearer_token_file: settings.bearer_token_file, audiences: audiences?, watch };
         let limits = Limits::new(&stores.cache, LOADS);
         let known = Known::new(SOURCE, limits, stores.aux.clone(), Arc::clone(&stores.metrics), |metrics| &metrics.tokens);
         let known = known.ended_by(&stores.revocations);
@@ -144,7 +149,7 @@ impl TokenReview {
         let key = Facts::key(&self.name, token.as_bytes());
         let load = || {
             let (reviewer, token) = (Arc::clone(&self.reviewer), token.to_owned());
-            async move { reviewer.review(&token).await }
+            async move { reviewer.watch.heard(reviewer.review(&token).await) }
         };
         let Some(subject) = self.known.get(key, Instant::now(), load).await? else {
             return Err(Refusal::Wrong("the API server does not know the token").into());

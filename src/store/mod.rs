@@ -92,6 +92,8 @@ pub struct Stores {
     pub htpasswd: sources::Sources<htpasswd::Htpasswd>,
     /// Users of Django projects.
     pub django_users: sources::Sources<django::DjangoUsers>,
+    /// How Kubernetes API servers that review tokens have fared.
+    pub token_reviews: sources::Sources<sources::Watch>,
     /// Counters of the caches and sources.
     pub metrics: Arc<Metrics>,
     /// Runs what may block or wait for another machine.
@@ -171,6 +173,7 @@ impl Stores {
             token_tables: sources::Sources::default(),
             htpasswd: sources::Sources::default(),
             django_users: sources::Sources::default(),
+            token_reviews: sources::Sources::default(),
             metrics,
             aux,
             cache: cache.clone(),

@@ -24,7 +24,7 @@ impl Stores {
     }
 
     /// How each source has fared, at `now` (Unix seconds): the database, what replicas share, key sets, introspection
-    /// servers, token tables.
+    /// servers, token tables, files and tables of users, reviewers of tokens.
     #[must_use]
     pub fn sources(&self, now: i64) -> Vec<SourceStatus> {
         let store = self.database.iter().map(sql::Db::status);
@@ -41,6 +41,7 @@ impl Stores {
         let tables = self.token_tables.all().into_iter().map(|table| table.status());
         let files = self.htpasswd.all().into_iter().map(|file| file.status());
         let django = self.django_users.all().into_iter().map(|table| table.status());
-        store.chain(shared).chain(key_sets).chain(introspection).chain(tables).chain(files).chain(django).collect()
+        let reviews = self.token_reviews.all().into_iter().map(|server| server.status());
+        store.chain(shared).chain(key_sets).chain(introspection).chain(tables).chain(files).chain(django).chain(reviews).collect()
     }
 }

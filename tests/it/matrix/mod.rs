@@ -121,6 +121,53 @@ async fn no_scheme_lets_anyone_in_while_its_source_talks_nonsense() {
 }
 
 #[tokio::test]
+async fn operators_are_told_of_each_source_that_is_down_and_that_it_is_back() {
+    let table = Table::start(Wrong::SourceDown).await;
+    // A row of each source, and how that is named.
+    let asked = [
+        ("fost", "store"),
+        ("jwt", "jwks http"),
+        ("introspection", "introspection "),
+        ("token-table", "token table "),
+        ("kubernetes-token-review", "kubernetes https"),
+        ("basic-django", "django users "),
+    ];
+    let told = async |name: &str| {
+        let answer = table.gate.admin("/readyz?verbose").send().await;
+        assert_eq!(answer.status, 200, "a source that is down makes nothing unready");
+        let all = answer.json()["sources"].clone();
+        let found = all.as_array().unwrap().iter().find(|source| source["name"].as_str().unwrap().starts_with(name));
+        found.unwrap_or_else(|| panic!("no {name} in {all:#}")).clone()
+    };
+    let metric = async |name: &str, value: u8| {
+        let text = table.gate.admin("/metrics").send().await.text();
+        let line = |line: &str| line.starts_with(&format!("doorward_source_up{{source=\"{name}")) && line.ends_with(&format!(" {value}.0"));
+        assert!(text.lines().any(line), "{name} {value}: {text}");
+    };
+    for (row, name) in asked {
+        let row = ROWS.iter().find(|line| line.name == row).unwrap();
+        assert_eq!(table.call(row, Wrong::SourceDown).send().await.status, 503, "{name}");
+        let source = told(name).await;
+        assert!(source["state"] == "failing" && source["age_seconds"].is_null(), "{source}");
+        assert!(source["last_error"].is_string() && source["failures_total"].as_u64() > Some(0), "{source}");
+        metric(name, 0).await;
+    }
+    table.recover();
+    for (row, name) in asked {
+        let row = ROWS.iter().find(|line| line.name == row).unwrap();
+        within(name, async {
+            while table.call(row, Wrong::Nothing).send().await.status != 200 {
+                breathe().await;
+            }
+        })
+        .await;
+        let source = told(name).await;
+        assert!(source["state"] == "ok" && source["age_seconds"].is_u64(), "{source}");
+        metric(name, 1).await;
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_let_in_by_a_store_whose_file_was_overwritten() {
     let world = World::with(|setup| setup.section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")).await;
     for scheme in ["token", "basic"] {
