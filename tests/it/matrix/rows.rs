@@ -58,6 +58,8 @@ const fn row(name: &'static str, kind: &'static str, never: &'static [Wrong]) ->
     Row { name, kind, never }
 }
 
+const UNDATED: [Wrong; 3] = [Wrong::Expired, Wrong::NotYetValid, Wrong::Elsewhere];
+
 /// All lines; a test makes sure that every kind is among them.
 pub const ROWS: &[Row] = &[
     // Keys of the store, on PostgreSQL.
@@ -83,5 +85,13 @@ pub const ROWS: &[Row] = &[
     // Of when a token begins the API server's word is taken: it does not authenticate one before.
     row("kubernetes-token-review", "kubernetes-token-review", &[Wrong::NotYetValid]),
     // A password has no date and no audience.
-    row("basic", "basic", &[Wrong::Expired, Wrong::NotYetValid, Wrong::Elsewhere]),
+    row("basic", "basic", &UNDATED),
+    // A file that cannot be read leaves the last one in force; a start without it is refused.
+    row(
+        "basic-htpasswd",
+        "basic",
+        &[Wrong::Expired, Wrong::NotYetValid, Wrong::Elsewhere, Wrong::SourceDown, Wrong::SourceSlow, Wrong::SourceGarbage],
+    ),
+    // On another PostgreSQL database.
+    row("basic-django", "basic", &UNDATED),
 ];

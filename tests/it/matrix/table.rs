@@ -19,6 +19,11 @@ use crate::support::{breathe, django, fost, now, senders, within};
 const ADMIN_KEY: &str = "admin-key-0123456789abcdef0123456789abcdef";
 /// The issuer whose keys stand in a file.
 const FILED: &str = "https://filed.example";
+/// Of Django's making, and of htpasswd's, both of `ELSEWHERE`.
+const DJANGO_HASH: &str = "pbkdf2_sha256$600$Qk3vS0dJ1yZ2$46tXpyvhkMNdzgZwsIGTphqrGYOKJdEaszMWrpG8B0U=";
+const HTPASSWD: &str = "dora:{SHA}/Hrn08gEogcgvDjo5YNQSGibZVE=\n";
+/// The password of `dora` and `zoe`.
+const ELSEWHERE: &str = "pässwörd 1";
 const STAMP: &str = "2099-01-01 00:00:00";
 
 /// The sources of the lines.
@@ -28,16 +33,18 @@ struct Sources {
     introspection: Introspection,
     store: Relay,
     table: Relay,
+    users: Relay,
     /// What the relays lead to.
-    databases: [Database; 2],
+    databases: [Database; 3],
 }
 
 impl Sources {
     /// As they are when a test says that `state` is wrong.
     async fn start(key: &Key) -> Self {
-        let databases = [Database::fresh(Kind::Postgres).await, Database::fresh(Kind::Mysql).await];
-        let [store, table] = [&databases[0], &databases[1]].map(|database| Relay::to(database.address(), Way::Open));
-        Self { provider: Provider::start(&[key]), cluster: Cluster::start("own"), introspection: Introspection::start(), store, table, databases }
+        let databases = [Database::fresh(Kind::Postgres).await, Database::fresh(Kind::Mysql).await, Database::fresh(Kind::Postgres).await];
+        let [store, table, users] = [0, 1, 2].map(|at: usize| Relay::to(databases[at].address(), Way::Open));
+        let (provider, cluster, introspection) = (Provider::start(&[key]), Cluster::start("own"), Introspection::start());
+        Self { provider, cluster, introspection, store, table, users, databases }
     }
 
     fn become_as(&self, state: Wrong) {
@@ -60,6 +67,7 @@ impl Sources {
         self.introspection.manner(manner);
         self.store.set(way);
         self.table.set(way);
+        self.users.set(way);
     }
 
     async fn fill(&self) {
@@ -68,7 +76,7 @@ impl Sources {
         django::toolkit(table, true).await;
         django::toolkit_token(table, true, "table-good", STAMP, "1").await;
         django::toolkit_token(table, true, "table-over", "2020-01-01 00:00:00", "1").await;
-        self.introspection.gives("asked-good", "alice");
+        django::accounts(&self.databases[2], &[("zoe", DJANGO_HASH, true)]).await;
         let told = |name: &str, value: Value| {
             let mut members = json!({"active": true, "username": "alice", "aud": AUDIENCE, "exp": now() + 300});
             members[name] = value;
@@ -96,6 +104,7 @@ pub struct Table {
 fn schemes(sources: &Sources) -> String {
     let (issuer, cluster, asked) = (sources.provider.issuer(), sources.cluster.url(), sources.introspection.url());
     let table = sources.databases[1].url_through(&sources.table);
+    let users = sources.databases[2].url_through(&sources.users);
     let (configured, audience) = (CONFIGURED.0, format!("audience = [\"{AUDIENCE}\"]"));
     format!(
         r#"
@@ -145,6 +154,10 @@ bearer_token_file = "sa/token"
 {audience}
 [auth.basic.basic]
 users = "store"
+[auth.basic-htpasswd.basic]
+users = "htpasswd:users"
+[auth.basic-django.basic]
+users = "django:{users}"
 "#
     )
 }
@@ -169,9 +182,11 @@ impl Table {
             ("client", "introspection-secret-7c1f"),
             ("configured", CONFIGURED.1),
             ("jwks.json", &jwks(&[&key])),
+            ("users", HTPASSWD),
         ] {
             setup = setup.file(name, text);
         }
+        std::fs::set_permissions(setup.path("users"), std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
         for row in ROWS {
             setup = setup.route(&format!("/{}/**", row.name), &[row.name]);
         }
@@ -209,7 +224,10 @@ impl Table {
             setup.cli_ok(&["token", "revoke", token["id"].as_str().unwrap()], "");
         }
         self.sources.databases[1].run("DELETE FROM oauth2_provider_accesstoken").await;
+        self.sources.databases[2].run("UPDATE auth_user SET is_active = false").await;
         self.sources.introspection.forgets("asked-good");
+        setup.write("users", "another:{SHA}/Hrn08gEogcgvDjo5YNQSGibZVE=\n");
+        self.gate.said("a new file of users is in service").await;
         self.sources.cluster.forget(&self.reviewed);
         for body in
             [json!({"key": CONFIGURED.0}), json!({"jti": "good", "issuer": self.sources.provider.issuer()}), json!({"jti": "good", "issuer": FILED})]
@@ -227,11 +245,18 @@ impl Table {
             "jwt" => bearer(&self.jwt(row, wrong)),
             "token" => bearer(&self.opaque(row, wrong)),
             "kubernetes-token-review" => bearer(&self.service_account(wrong)),
-            "basic" => match wrong {
-                Wrong::Malformed => vec![("Authorization".to_owned(), "Basic !!!".to_owned())],
-                Wrong::Forged => basic("bob", "guess"),
-                _ => basic("bob", PASSWORD),
-            },
+            "basic" => {
+                let (user, password) = match row.name {
+                    "basic-htpasswd" => ("dora", ELSEWHERE),
+                    "basic-django" => ("zoe", ELSEWHERE),
+                    _ => ("bob", PASSWORD),
+                };
+                match wrong {
+                    Wrong::Malformed => vec![("Authorization".to_owned(), "Basic !!!".to_owned())],
+                    Wrong::Forged => basic(user, "guess"),
+                    _ => basic(user, password),
+                }
+            }
             _ if row.name == "fost-config" => return signed::call(&self.gate, row.name, wrong, CONFIGURED),
             _ => return signed::call(&self.gate, row.name, wrong, (fost::KEY, &self.secret)),
         };
