@@ -56,6 +56,7 @@ mod routes;
 mod s3_v2;
 mod secrets;
 mod signed_bodies;
+mod single_bits;
 mod store;
 mod store_outage;
 mod tidy;
