@@ -35,6 +35,7 @@ mod hosts;
 mod http_message_signature;
 mod http_signature;
 mod identity;
+mod identity_fost;
 mod identity_message;
 mod introspection;
 mod jwks;
