@@ -130,7 +130,7 @@ pub(super) fn verify<'a>(
 fn fed(state: &State, method: &str, path: &str, time: &str, user: &[u8]) -> State {
     [method.as_bytes(), b" ", path.as_bytes(), b"\n", time.as_bytes(), b"\n", SIGNED.as_bytes(), b"\n", user, b"\n"]
         .iter()
-        .fold(state.clone(), |mac, bytes| Mac::chain_update(mac, bytes))
+        .fold(state.clone(), Mac::chain_update)
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in UTC.
