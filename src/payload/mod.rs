@@ -4,6 +4,7 @@
 
 mod check;
 mod checking;
+mod held;
 mod leftover;
 mod progress;
 mod response;

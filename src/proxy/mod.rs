@@ -94,6 +94,7 @@ impl Proxy {
         log.authenticated(identity.as_ref());
         let permit = route.policy.authorize(identity, &inbound).map_err(Rejection::denied)?;
         self.stamp.apply(&mut inbound, conn, &permit, route.forward_credentials, &log.entry.request_id)?;
+        self.stamp.sign_whole(&mut inbound, &permit).await.map_err(|why| log.settled(&route.access, why))?;
         let sent = Instant::now();
         let answer = route.upstream.forward(conn, inbound, permit).await;
         log.entry.upstream = sent.elapsed();

@@ -32,6 +32,7 @@ mod digest;
 mod document;
 mod legacy;
 mod parameters;
+mod public;
 mod request;
 mod rules;
 pub mod sign;
@@ -39,6 +40,7 @@ pub mod sign;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -55,6 +57,7 @@ use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
 use crate::payload::{BodyCheck, Mismatch, Payload, Ready, Room};
 use crate::store::Stores;
+use crate::store::facts::Subject;
 use crate::types::{HumanDuration, Report, unix_now};
 
 pub use super::signing::{Algorithm, KeySettings};
@@ -82,7 +85,7 @@ pub enum Dialect {
 pub struct Settings {
     /// Whose spelling.
     pub dialect: Dialect,
-    /// How requests may be signed.
+    /// How requests may be signed with a shared secret. What a public key verifies is said of the key.
     pub algorithms: Vec<Algorithm>,
     /// How far a date may be from this machine's clock, either way.
     pub max_skew: HumanDuration,
@@ -141,11 +144,23 @@ impl HttpSignature {
         let signed = request::read(&head, self.rules.dialect, claimed)?;
         self.rules.covered(&signed.covers, inbound.headers())?;
         let until = self.rules.in_time(&signed.times, now)?;
-        let key = self.rules.keys.find(&signed.key, &self.stores).await?;
-        let subject = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now)?;
+        let (subject, key) = self.judge(&signed, inbound.rule_path(), now).await?;
         self.use_up(&signed, inbound, until, now).await?;
         self.check_body(inbound.payload(), signed, key.as_deref()).await?;
         Ok(Some(Identity { subject, scheme: Arc::clone(&self.rules.name), query_credentials: &[] }))
+    }
+
+    /// Who signed, and the key if it is a shared secret. Of two keys with one name, the one in the configuration wins, of whatever kind.
+    async fn judge(&self, signed: &Signed, path: &str, now: i64) -> Result<(Arc<Subject>, Option<Cow<'_, PreparedKey>>), AuthError> {
+        let rules = &self.rules;
+        if signed.rsa.is_none() {
+            let elsewhere = rules.public.get(&signed.key).is_some();
+            let key = if elsewhere { None } else { rules.keys.find(&signed.key, &self.stores).await? };
+            return Ok((rules.settle(signed, key.as_deref(), path, now)?, key));
+        }
+        let elsewhere = rules.keys.get(&signed.key).is_some();
+        let key = if elsewhere { None } else { rules.public.find(&signed.key, &self.stores).await? };
+        Ok((rules.settle_public(signed, key.as_deref(), path, now)?, None))
     }
 
     /// The signature does not need the body: it is used up before the body is read, so that no other request can use it while that

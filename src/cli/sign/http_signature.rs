@@ -1,5 +1,6 @@
 //! `--scheme http-signature`.
 
+use anyhow::{bail, ensure};
 use doorward::auth::http_signature::{Algorithm, Dialect, sign};
 use http::HeaderName;
 
@@ -19,7 +20,7 @@ pub(super) enum DialectName {
     ApisixV1,
 }
 
-/// The hash.
+/// The hash, or what an RSA key signs with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "verbatim")]
 pub(super) enum AlgorithmName {
@@ -32,7 +33,16 @@ pub(super) enum AlgorithmName {
     Sha384,
     #[value(name = "hmac-sha512")]
     Sha512,
+    /// RSASSA-PKCS1-v1_5: the default of a private key
+    #[value(name = "rsa-sha256")]
+    RsaSha256,
+    /// RSASSA-PSS, with a private key
+    #[value(name = "hs2019")]
+    Hs2019,
 }
+
+/// What a private key begins with, and a secret does not.
+const PEM: &[u8] = b"-----BEGIN ";
 
 /// Headers that are parts of the signature.
 pub(super) fn is_own(name: &HeaderName) -> bool {
@@ -48,7 +58,19 @@ pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
         DialectName::Apisix => Dialect::Apisix,
         DialectName::ApisixV1 => Dialect::ApisixV1,
     };
+    if secret.expose().starts_with(PEM) {
+        ensure!(dialect == Dialect::Draft, "--dialect: only the draft's own knows private keys");
+        let pss = match args.algorithm {
+            AlgorithmName::Sha256 | AlgorithmName::RsaSha256 => false,
+            AlgorithmName::Hs2019 => true,
+            AlgorithmName::Sha1 | AlgorithmName::Sha384 | AlgorithmName::Sha512 => {
+                bail!("--algorithm: a private key signs with rsa-sha256 or hs2019")
+            }
+        };
+        return Ok(Signed::Headers(sign::request_by_rsa((&args.key, secret, pss), method, uri, headers, body, wanted.now()?)?));
+    }
     let algorithm = match args.algorithm {
+        AlgorithmName::RsaSha256 | AlgorithmName::Hs2019 => bail!("--algorithm: the file holds no private key"),
         AlgorithmName::Sha1 => Algorithm::HmacSha1,
         AlgorithmName::Sha256 => Algorithm::HmacSha256,
         AlgorithmName::Sha384 => Algorithm::HmacSha384,
