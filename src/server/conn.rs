@@ -21,7 +21,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -32,6 +31,7 @@ use super::flight::{Streams, Tracked};
 use super::frames::{Begun, Frames};
 use super::inspect::{self, Inspected, Verdict};
 use super::socket::{Accepted, Paced};
+use super::tls::Terms;
 use crate::inbound::{ClientCertificate, Conn, HeadFault, Open};
 use crate::telemetry::Telemetry;
 
@@ -57,7 +57,10 @@ pub(super) trait Answer: Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static;
 
     /// The certificates and protocols for the next handshake.
-    fn tls(&self) -> Arc<ServerConfig>;
+    fn tls(&self) -> Terms;
+
+    /// Judges the certificate of a connection anew. Whether the connection should not go on after this request.
+    fn outlives(&self, certificate: &ClientCertificate) -> bool;
 
     /// Whether these headers, sent in the clear, hold a credential.
     fn sees_credentials(&self, headers: &HeaderMap) -> bool;
@@ -93,11 +96,12 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
         Err(error) => return tracing::warn!(%error, "an accepted connection could not be served"),
     };
     // What only a handshake, or only HTTP/2, needs is on the heap: an idle connection does not hold it.
-    let handshake = Box::pin(TlsAcceptor::from(shared.answer.tls()).accept(socket));
+    let terms = shared.answer.tls();
+    let handshake = Box::pin(TlsAcceptor::from(terms.config()).accept(socket));
     let tls = match tokio::time::timeout(limits.handshake_timeout.0, handshake).await {
         Ok(Ok(tls)) => Box::new(tls),
         Ok(Err(error)) => {
-            shared.failures.count(Failure::Handshake);
+            shared.failures.count(Failure::of_handshake(&error));
             return tracing::debug!(?peer, %error, "the TLS handshake failed");
         }
         Err(_) => {
@@ -109,7 +113,8 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     let sni = session.server_name().map(|name| name.to_ascii_lowercase().into());
     let http2 = session.alpn_protocol() == Some(b"h2");
     let mut conn = Conn::new(peer, local_port, sni, worker, open);
-    conn.client_certificate = session.peer_certificates().and_then(<[_]>::first).map(|der| ClientCertificate::new(der));
+    conn.client_certificate = terms.certificate(session).map(Arc::new);
+    drop(terms);
     let conn = Arc::new(conn);
     control.set_ready(http2);
     let ended = if http2 { Box::pin(http2_conn(tls, &conn, &control, &shared)).await } else { http1_conn(tls, &conn, &control, &shared).await };
@@ -149,10 +154,11 @@ async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
         // hyper keeps the place of a request's future while there is none: let that be a pointer.
         Box::pin(async move {
             let (conn, shared, verdict) = &*all;
+            let leaves = leaves(&shared.answer, conn);
             let mut response = shared.answer.answer(conn, request, head).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 verdict.becomes_tunnel();
-            } else if shared.draining.load(Ordering::Relaxed) {
+            } else if leaves || shared.draining.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, None)))
@@ -180,11 +186,14 @@ async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
     let io = TokioIo::new(Inspected::new(tls, Frames::new(longest, Arc::clone(&begun))));
     let (requests, handed_out, all) = (Arc::clone(control), Arc::clone(&begun), Arc::new((Arc::clone(conn), Arc::clone(shared))));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (in_flight, progress, all) = (requests.begin(), streams.begin(), Arc::clone(&all));
+        let (in_flight, progress, all, orders) = (requests.begin(), streams.begin(), Arc::clone(&all), Arc::clone(&requests));
         handed_out.handed_out();
         async move {
             let (conn, shared) = &*all;
             let head = within_limits(&request, &shared.limits);
+            if leaves(&shared.answer, conn) {
+                orders.finish();
+            }
             let response = shared.answer.answer(conn, request, head).await;
             Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, Some(progress))))
         }
@@ -197,6 +206,11 @@ async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
     };
     let ended = obey(served, control, http2::Connection::graceful_shutdown, look).await;
     ended.map(|ended| ended.map_err(|error| (Failure::of(&error, begun.long_head()), error)))
+}
+
+/// Whether the client's certificate has ended, or will soon: another connection will show the next one.
+fn leaves<A: Answer>(answer: &A, conn: &Conn) -> bool {
+    conn.client_certificate.as_deref().is_some_and(|certificate| answer.outlives(certificate))
 }
 
 /// RFC 6585 section 5. Over HTTP/1.1 hyper holds the same limits.

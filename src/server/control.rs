@@ -77,6 +77,11 @@ impl Control {
         }
     }
 
+    /// Serve what is in flight, take nothing new, close.
+    pub(super) fn finish(&self) {
+        self.give(Order::Finish);
+    }
+
     fn give(&self, order: Order) {
         let number = match order {
             Order::Finish => FINISH,

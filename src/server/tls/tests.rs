@@ -42,6 +42,7 @@ impl Files {
             min_version: None,
             client_auth: None,
             client_ca: None,
+            client_crl: Vec::new(),
             sni: sni
                 .iter()
                 .map(|name| SniSettings { name: name.parse().unwrap(), certificate: self.path(name, "crt"), private_key: self.path(name, "key") })
@@ -154,7 +155,7 @@ fn the_certificate_is_chosen_by_name_exact_before_wildcard_before_default() {
 fn new_clients_get_a_post_quantum_key_exchange_and_no_early_data() {
     let files = Files::new(&["a"]);
     let served = load(&files.settings("a", &[]));
-    assert_eq!(served.server_config().max_early_data_size, 0);
+    assert_eq!(served.terms().config().max_early_data_size, 0);
     let config = client(None, BOTH);
     let (first, server) = shake(&served, &config, "a").unwrap();
     assert_eq!(first.negotiated_key_exchange_group().unwrap().name(), NamedGroup::X25519MLKEM768);
@@ -330,9 +331,9 @@ async fn the_watch_swaps_good_files_and_counts_bad_ones() {
     std::fs::write(files.path("a", "crt"), "broken").unwrap();
     until(&failures).await;
     assert_eq!(served.not_after(), before);
-    let config = served.server_config();
+    let config = served.terms().config();
     files.make("a");
-    until(&|| !Arc::ptr_eq(&config, &served.server_config())).await;
+    until(&|| !Arc::ptr_eq(&config, &served.terms().config())).await;
     watch.abort();
 }
 
