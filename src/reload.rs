@@ -86,12 +86,7 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
 }
 
 /// A scheme that routes accept and that could never let anybody in is a mistake.
-fn check_client_certificates(
-    tls: &tls::Settings,
-    routes: &[route::Settings],
-    schemes: &BTreeMap<String, Option<Arc<Scheme>>>,
-    report: &mut Report,
-) {
+fn check_client_certificates(tls: &tls::Settings, routes: &[route::Settings], schemes: &BTreeMap<String, Option<Arc<Scheme>>>, report: &mut Report) {
     if tls.asks_for_certificates() {
         return;
     }

@@ -93,7 +93,8 @@ fn serial(bytes: &[u8]) -> String {
 
 /// RFC 4514: what has a meaning in it is escaped, so that no value can pass for two.
 fn written(name: &X509Name<'_>) -> Result<String, &'static str> {
-    let parts: Option<Vec<String>> = name.iter().map(|part| part.iter().map(attribute).collect::<Option<Vec<_>>>().map(|all| all.join("+"))).collect();
+    let parts: Option<Vec<String>> =
+        name.iter().map(|part| part.iter().map(attribute).collect::<Option<Vec<_>>>().map(|all| all.join("+"))).collect();
     let mut parts = parts.ok_or("a name in the client certificate cannot be written")?;
     parts.reverse();
     Ok(parts.join(","))

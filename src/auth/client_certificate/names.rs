@@ -96,7 +96,8 @@ fn is_spiffe(name: &str) -> bool {
 /// The SPIFFE ID of a workload (SPIFFE-ID section 2): a trust domain in lower case, and a path whose pieces are plain words.
 fn is_spiffe_id(name: &str) -> bool {
     let Some((domain, path)) = name.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/')) else { return false };
-    let plain = |text: &str, letter: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|b| letter(&b) || b.is_ascii_digit() || b"-._".contains(&b));
+    let plain =
+        |text: &str, letter: fn(&u8) -> bool| !text.is_empty() && text.bytes().all(|b| letter(&b) || b.is_ascii_digit() || b"-._".contains(&b));
     let segment = |text: &str| plain(text, u8::is_ascii_alphabetic) && text != "." && text != "..";
     plain(domain, u8::is_ascii_lowercase) && path.split('/').all(segment)
 }
@@ -132,11 +133,38 @@ mod tests {
         let cases: &[(Kind, &[(&str, &str)], &[&str])] = &[
             (
                 Kind::Uri,
-                &[("spiffe://td/a", "spiffe://td/a"), ("spiffe://a-b_c.d1/ns/X-1_.y", "spiffe://a-b_c.d1/ns/X-1_.y"), ("https://a/B?c#d", "https://a/B?c#d"), ("urn:x:y", "urn:x:y")],
                 &[
-                    "", "a", ":a", "1a:b", "a:", "spiffe://td", "spiffe://td/", "spiffe:///a", "spiffe://td//a", "spiffe://td/a/", "spiffe://td/.", "spiffe://td/a/../b",
-                    "spiffe://TD/a", "SPIFFE://td/a", "Spiffe://td/a", "spiffe:td/a", "spiffe://td:1/a", "spiffe://u@td/a", "spiffe://td/a%2fb", "spiffe://td/a?b", "spiffe://td/a#b",
-                    "spiffe://td/ü", "https://a/b c", "https://a/\0", "https://a/\u{202e}",
+                    ("spiffe://td/a", "spiffe://td/a"),
+                    ("spiffe://a-b_c.d1/ns/X-1_.y", "spiffe://a-b_c.d1/ns/X-1_.y"),
+                    ("https://a/B?c#d", "https://a/B?c#d"),
+                    ("urn:x:y", "urn:x:y"),
+                ],
+                &[
+                    "",
+                    "a",
+                    ":a",
+                    "1a:b",
+                    "a:",
+                    "spiffe://td",
+                    "spiffe://td/",
+                    "spiffe:///a",
+                    "spiffe://td//a",
+                    "spiffe://td/a/",
+                    "spiffe://td/.",
+                    "spiffe://td/a/../b",
+                    "spiffe://TD/a",
+                    "SPIFFE://td/a",
+                    "Spiffe://td/a",
+                    "spiffe:td/a",
+                    "spiffe://td:1/a",
+                    "spiffe://u@td/a",
+                    "spiffe://td/a%2fb",
+                    "spiffe://td/a?b",
+                    "spiffe://td/a#b",
+                    "spiffe://td/ü",
+                    "https://a/b c",
+                    "https://a/\0",
+                    "https://a/\u{202e}",
                 ],
             ),
             (
@@ -149,7 +177,11 @@ mod tests {
                 &[("Alice@Example.com", "Alice@example.com"), ("a+b.c@x", "a+b.c@x")],
                 &["", "@", "a@", "@a", "a", "a@b@c", "a b@c", "a@b\0", "a@*.b", "a@b..c", "é@b"],
             ),
-            (Kind::CommonName, &[("Zoë Müller", "Zoë Müller"), ("x", "x"), ("a/b", "a/b")], &["", " a", "a ", "a\0", "a\nb", "a\u{200b}b", &"x".repeat(256)]),
+            (
+                Kind::CommonName,
+                &[("Zoë Müller", "Zoë Müller"), ("x", "x"), ("a/b", "a/b")],
+                &["", " a", "a ", "a\0", "a\nb", "a\u{200b}b", &"x".repeat(256)],
+            ),
         ];
         for (kind, good, bad) in cases {
             for (name, told) in *good {
@@ -168,7 +200,9 @@ mod tests {
         let select = |kind, names: &[&str], allowed: &[&str]| select(kind, &document(kind, names), |name| allowed.contains(&name)).ok();
         let two = ["a.example", "b.example"];
         assert_eq!(select(Kind::Dns, &two, &["b.example", "c.example"]).as_deref(), Some("b.example"));
-        for (names, allowed) in [(&two[..], &two[..]), (&two, &["c.example"]), (&[], &two), (&["a.example", "a.example"], &two), (&["a.example", "A.example"], &two)] {
+        for (names, allowed) in
+            [(&two[..], &two[..]), (&two, &["c.example"]), (&[], &two), (&["a.example", "a.example"], &two), (&["a.example", "A.example"], &two)]
+        {
             assert_eq!(select(Kind::Dns, names, allowed), None, "{names:?} {allowed:?}");
         }
         // An unsound name spoils the sound one.

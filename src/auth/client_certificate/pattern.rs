@@ -126,7 +126,12 @@ mod tests {
                     "SPIFFE://cluster.local/ns/shop/sa/web",
                 ],
             ),
-            (Kind::Uri, "spiffe://td/web-*", &["spiffe://td/web-1"], &["spiffe://td/web-", "spiffe://td/web", "spiffe://td/web-1/2", "spiffe://td/xweb-1"]),
+            (
+                Kind::Uri,
+                "spiffe://td/web-*",
+                &["spiffe://td/web-1"],
+                &["spiffe://td/web-", "spiffe://td/web", "spiffe://td/web-1/2", "spiffe://td/xweb-1"],
+            ),
             (Kind::Uri, "spiffe://td/a*b", &["spiffe://td/a-b", "spiffe://td/abbb"], &["spiffe://td/ab", "spiffe://td/a", "spiffe://td/b"]),
             (
                 Kind::Uri,
@@ -135,7 +140,12 @@ mod tests {
                 &["spiffe://td", "spiffe://td/", "spiffe://td/a//b", "spiffe://td/a/", "spiffe://tdx/a", "spiffe://td.evil/a"],
             ),
             (Kind::Uri, "spiffe://td/ns/*/**", &["spiffe://td/ns/a/b"], &["spiffe://td/ns/a", "spiffe://td/ns//b"]),
-            (Kind::Uri, "https://*.example.com/app", &["https://a.example.com/app"], &["https://evil@x.example.com/app", "https://a:1.example.com/app", "https://evil.com/.example.com/app"]),
+            (
+                Kind::Uri,
+                "https://*.example.com/app",
+                &["https://a.example.com/app"],
+                &["https://evil@x.example.com/app", "https://a:1.example.com/app", "https://evil.com/.example.com/app"],
+            ),
             (Kind::Uri, "urn:uuid:*", &["urn:uuid:0af"], &["urn:uuid:", "urn:uuid:a:b", "urn:uuid:a/b"]),
             (
                 Kind::Dns,
@@ -145,7 +155,12 @@ mod tests {
             ),
             (Kind::Dns, "node-*.example.com", &["node-1.example.com"], &["node-.example.com", "node-1.x.example.com"]),
             (Kind::Dns, "*", &["localhost"], &["a.b"]),
-            (Kind::Email, "*@Example.com", &["alice@example.com", "a.b@example.com"], &["@example.com", "alice@sub.example.com", "a@b@example.com", "alice@example.com.evil"]),
+            (
+                Kind::Email,
+                "*@Example.com",
+                &["alice@example.com", "a.b@example.com"],
+                &["@example.com", "alice@sub.example.com", "a@b@example.com", "alice@example.com.evil"],
+            ),
             (Kind::Email, "alice@*.example.com", &["alice@a.example.com"], &["bob@a.example.com", "Alice@a.example.com"]),
             (Kind::CommonName, "batch-*", &["batch-1", "batch-a/b.c d"], &["batch-", "xbatch-1", "Batch-1"]),
             (Kind::CommonName, "*", &["x", "a/b"], &[""]),
@@ -165,7 +180,22 @@ mod tests {
     #[test]
     fn patterns_that_match_nothing_or_mean_something_else_do_not_parse() {
         let cases = [
-            (Kind::Uri, &["", " ", "*", "**", "*://td/a", "/a/*", "spiffe://td/a**", "spiffe://td/**/a", "spiffe://td/*a*", "spiffe://td/a b", "spiffe://tü/a"][..]),
+            (
+                Kind::Uri,
+                &[
+                    "",
+                    " ",
+                    "*",
+                    "**",
+                    "*://td/a",
+                    "/a/*",
+                    "spiffe://td/a**",
+                    "spiffe://td/**/a",
+                    "spiffe://td/*a*",
+                    "spiffe://td/a b",
+                    "spiffe://tü/a",
+                ][..],
+            ),
             (Kind::Dns, &["", "**", "*.*a*.com", "a b", "ü.example", "a\u{7}"][..]),
             (Kind::Email, &["", "*", "alice", "*@", "@x", "a@b@c", "**@x"][..]),
             (Kind::CommonName, &["", "a*b*", "**", " a", "a\n"][..]),

@@ -175,6 +175,7 @@ impl Gate {
             min_version: None,
             client_auth: None,
             client_ca: None,
+            client_crl: Vec::new(),
             sni: Vec::new(),
         };
         let play = Arc::new(Play {

@@ -43,8 +43,7 @@ pub(super) fn read(files: &[Contents], bundle: &[CertificateDer<'_>], report: &m
     let mut lists: Vec<List> = Vec::new();
     let mut sound = true;
     for file in files {
-        let found: Option<Vec<List>> =
-            lists_of(file, report).and_then(|ders| ders.into_iter().map(|der| list(der, &authorities, report)).collect());
+        let found: Option<Vec<List>> = lists_of(file, report).and_then(|ders| ders.into_iter().map(|der| list(der, &authorities, report)).collect());
         sound &= found.is_some();
         for list in found.into_iter().flatten() {
             if lists.iter().any(|other| other.scope == list.scope) {

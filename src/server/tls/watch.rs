@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::material::{Fingerprint, Material};
 use super::dates::Overdue;
+use super::material::{Fingerprint, Material};
 use super::{Certificates, ReloadError};
 use crate::telemetry::Telemetry;
 use crate::types::unix_now;

@@ -1,3 +1,5 @@
+mod clients;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -98,7 +100,7 @@ fn client(identity: Option<(&Path, &Path)>, versions: &[&'static rustls::Support
 /// A whole handshake in memory, with what the server sends after it.
 fn shake(server: &Certificates, client: &Arc<ClientConfig>, name: &str) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
     let mut client = ClientConnection::new(Arc::clone(client), ServerName::try_from(name.to_owned()).unwrap()).unwrap();
-    let mut server = ServerConnection::new(server.server_config()).unwrap();
+    let mut server = ServerConnection::new(server.terms().config()).unwrap();
     while client.wants_write() || server.wants_write() {
         let mut wire = Vec::new();
         while client.wants_write() {
@@ -244,6 +246,7 @@ fn every_mistake_is_reported_with_its_key_and_nothing_is_served() {
         (|_, s| s.client_auth = Some("required".to_owned()), &["tls.client_ca"]),
         (|_, s| s.client_auth = Some("optional".to_owned()), &["tls.client_ca"]),
         (|f, s| s.client_ca = Some(f.0.path().join("ca.crt")), &["tls.client_ca"]),
+        (|f, s| s.client_crl = vec![f.path("a", "crt")], &["tls.client_crl"]),
         (|_, s| (s.client_auth, s.client_ca) = (Some("required".to_owned()), Some("/none".into())), &["tls.client_ca"]),
         (|f, s| (s.client_auth, s.client_ca) = (Some("required".to_owned()), Some(f.path("a", "key"))), &["tls.client_ca"]),
     ];
