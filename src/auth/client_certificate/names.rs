@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_name_is_told_only_if_it_is_clearly_of_its_kind() {
-        let cases: &[(Kind, &[(&str, &str)], &[&str])] = &[
+        type Case<'a> = (Kind, &'a [(&'a str, &'a str)], &'a [&'a str]);
+        let cases: &[Case<'_>] = &[
             (
                 Kind::Uri,
                 &[

@@ -34,7 +34,8 @@ impl Piece {
             Self::Around(before, behind) => {
                 let between = text.strip_prefix(before.as_str()).and_then(|rest| rest.strip_suffix(behind.as_str()));
                 // Within a piece of a URI these begin another part of it: a host is no user, a path no query.
-                between.is_some_and(|between| !between.is_empty() && !(kind == Kind::Uri && between.contains(['?', '#', '@', ':'])))
+                let borders: &[char] = if kind == Kind::Uri { &['?', '#', '@', ':'] } else { &[] };
+                between.is_some_and(|between| !between.is_empty() && !between.contains(borders))
             }
         }
     }
