@@ -1,10 +1,12 @@
 //! What is known of a connection.
 
+mod certificate;
+
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::certificate::ClientCertificate;
+pub use certificate::{ClientCertificate, Lapse, Verdict};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]

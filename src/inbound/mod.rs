@@ -4,7 +4,6 @@
 //! anything is stamped. Names that only Doorward may set are taken away in every spelling. The path that a rule sees is
 //! the path that is forwarded.
 
-mod certificate;
 mod conn;
 mod cookies;
 mod framing;
@@ -29,8 +28,7 @@ use crate::payload::{Payload, PayloadLimits};
 
 use told::Told;
 
-pub use certificate::{ClientCertificate, Lapse, Verdict};
-pub use conn::{Conn, Open, Peer};
+pub use conn::{ClientCertificate, Conn, Lapse, Open, Peer, Verdict};
 pub use cookies::holds as sends_cookie;
 pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};

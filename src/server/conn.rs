@@ -21,6 +21,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -97,12 +98,17 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     };
     // What only a handshake, or only HTTP/2, needs is on the heap: an idle connection does not hold it.
     let terms = shared.answer.tls();
-    let handshake = Box::pin(TlsAcceptor::from(terms.config()).accept(socket));
+    let handshake = Box::pin(TlsAcceptor::from(terms.config()).accept(socket).into_fallible());
     let tls = match tokio::time::timeout(limits.handshake_timeout.0, handshake).await {
         Ok(Ok(tls)) => Box::new(tls),
-        Ok(Err(error)) => {
-            shared.failures.count(Failure::of_handshake(&error));
-            return tracing::debug!(?peer, %error, "the TLS handshake failed");
+        Ok(Err((error, socket))) => {
+            let failure = Failure::of_handshake(&error);
+            shared.failures.count(failure);
+            tracing::debug!(?peer, %error, "the TLS handshake failed");
+            if failure == Failure::ClientCertificate {
+                Box::pin(part(socket)).await;
+            }
+            return;
         }
         Err(_) => {
             shared.failures.count(Failure::HandshakeTimeout);
@@ -126,6 +132,24 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
             tracing::debug!(peer = ?conn.peer, "the connection was idle or slow and was ended");
         }
     }
+}
+
+/// Lets a client read why it was refused: it may have sent its first request already, and to close the socket before that was
+/// read would take the answer back.
+async fn part(mut socket: Paced) {
+    const LONGEST: Duration = Duration::from_secs(1);
+    const MOST: usize = 64;
+    let reads = async {
+        socket.shutdown().await?;
+        let mut buffer = [0; 1024];
+        for _ in 0..MOST {
+            if socket.read(&mut buffer).await? == 0 {
+                break;
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(LONGEST, reads).await;
 }
 
 type Tls = Box<TlsStream<Paced>>;
