@@ -23,6 +23,7 @@ need_programs() {
     command -v python3 >/dev/null || missing+=(python3)
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     command -v openssl >/dev/null || missing+=(openssl)
+    command -v htpasswd >/dev/null || missing+=(apache2-utils)
     # Issuers from npm want node 20; with an older one their tests are skipped, and say so.
     { command -v node && command -v npm; } >/dev/null || missing+=(nodejs npm)
     command -v redis-server >/dev/null || missing+=(redis-server)

@@ -4,8 +4,10 @@
 //! Authorization: Basic base64( name ":" password )     UTF-8, padded, no control characters
 //! ```
 //!
-//! An unknown user, a wrong password and a disabled user get the same answer at the same cost. After some failures of a user, or
+//! An unknown user, a wrong password and a disabled user get the same answer, at what a user of that source usually costs. After some failures of a user, or
 //! from an address, passwords that are not remembered are refused unseen for a while, each time for longer.
+
+mod source;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use super::{AuthError, Challenge, CredentialNames, Identity, Refusal, Subject};
 use crate::inbound::{Conn, Inbound};
 use crate::store::Stores;
 use crate::store::attempts::Who;
+use crate::store::django;
 use crate::store::passwords::{MAX_PASSWORD_BYTES, Passwords};
 use crate::store::users::Users;
 use crate::types::{Report, Secret};
@@ -32,8 +35,11 @@ const MAX_BASE64_BYTES: usize = (255 + 1 + MAX_PASSWORD_BYTES).div_ceil(3) * 4;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where users are looked up: `store`.
-    users: String,
+    /// Where users are looked up: `store`, `htpasswd:FILE` or `django:DATABASE-URL`. A secret because the URL may hold a
+    /// password.
+    users: Secret,
+    /// More about the database, and about what is read there.
+    django: Option<django::Settings>,
     /// What a browser shows when it asks for the password.
     #[serde(default = "default_realm")]
     realm: String,
@@ -55,8 +61,9 @@ pub struct Basic {
 
 impl Basic {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
+    #[allow(clippy::needless_pass_by_value, reason = "every scheme takes its settings over")]
     pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
-        let users = users(&settings.users, stores.users.as_ref(), report);
+        let users = source::users(name, &settings, stores, report);
         let challenge = challenge(&settings.realm, report);
         Some(Self { name: name.into(), users: users?, passwords: stores.passwords.clone(), stores: Arc::clone(stores), challenge: challenge? })
     }
@@ -83,7 +90,7 @@ impl Basic {
         const WRONG: Refusal = Refusal::Wrong("the user is unknown or disabled, or the password is wrong");
         let Login { name, password } = login;
         // Who is known keeps coming in while somebody else guesses. The same mistake again is not another one.
-        if let Some(answer) = self.passwords.remembered(&name, &password)? {
+        if let Some(answer) = self.passwords.remembered(&self.users, &name, &password)? {
             return answer.ok_or_else(|| WRONG.into());
         }
         let attempts = &self.stores.attempts;
@@ -136,18 +143,6 @@ impl Login {
     }
 }
 
-fn users(source: &str, users: Option<&Users>, report: &mut Report) -> Option<Users> {
-    if source != "store" {
-        // The value may be a database's URL with a password in it: it is not repeated.
-        report.error("users", "users cannot be looked up there", "write users = \"store\", the only source that is supported");
-        return None;
-    }
-    if users.is_none() {
-        report.error("users", "there is no store", "add a section [store] with url = \"sqlite:FILE\"");
-    }
-    users.cloned()
-}
-
 fn challenge(realm: &str, report: &mut Report) -> Option<HeaderValue> {
     let plain = !realm.is_empty() && realm.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'"' && b != b'\\');
     let value = plain.then(|| HeaderValue::try_from(format!("Basic realm=\"{realm}\", charset=\"UTF-8\"")).ok()).flatten();
@@ -166,6 +161,7 @@ mod tests {
     use crate::store::passwords::hash_password;
     use crate::store::sql::{Db, NewUser};
     use crate::store::{CacheSettings, Metrics};
+    use crate::types::Severity;
 
     fn login(value: &str) -> Result<Option<(String, Vec<u8>)>, Refusal> {
         Login::parse(value).map(|login| login.map(|login| (login.name, login.password.expose().to_vec())))
@@ -287,17 +283,56 @@ mod tests {
         }
     }
 
-    #[test]
-    fn settings_that_name_another_source_or_no_store_are_reported() {
-        for (text, expected) in [("htpasswd:/etc/x", "only source"), ("", "only source"), ("store", "[store]")] {
+    #[tokio::test(flavor = "multi_thread")]
+    async fn settings_that_name_no_place_of_users_are_reported_and_repeat_no_password() {
+        let stores = Stores::open(None, &CacheSettings::default(), Handle::current(), &mut Report::default()).await.unwrap();
+        for (text, key, expected) in [
+            ("users = 'store'", "users", "[store]"),
+            ("users = ''", "users", "htpasswd:FILE"),
+            ("users = 'ldap:hunter2'", "users", "htpasswd:FILE"),
+            ("users = 'htpasswd'", "users", "htpasswd:FILE"),
+            ("users = 'htpasswd:'", "users", "htpasswd:FILE"),
+            ("users = 'htpasswd:/nonexistent'", "users", "path"),
+            ("users = 'htpasswd:/dev/null'", "users", "htpasswd writes"),
+            ("users = 'django:'", "users", "url"),
+            ("users = 'django:redis://hunter2@x/1'", "users", "url"),
+            ("users = 'django:postgres://u@h'", "users", "KIND"),
+            ("users = 'django:postgres://u:hunter2@h/d?sslmode=x'", "users", "sslmode"),
+            ("users = 'django:sqlite:/x'\ndjango = { password = 'hunter2' }", "users", "password"),
+            ("users = 'django:postgres://u@h/d'\ndjango = { password_env = 'DOORWARD_SURELY_UNSET' }", "django.password_env", "set it"),
+            ("users = 'django:postgres://u@h/d'\ndjango = { user_table = 'a b' }", "django.user_table", "as it stands"),
+            ("users = 'django:postgres://u@h/d'\ndjango = { user_column = 'a.b' }", "django.user_column", "as it stands"),
+            ("users = 'django:postgres://u@h/d'\ndjango = { max_connections = 0 }", "django.max_connections", "4"),
+            ("users = 'store'\ndjango = {}", "django", "remove it"),
+        ] {
             let mut report = Report::default();
-            assert!(users(text, None, &mut report).is_none());
-            let problem = report.problems().first().unwrap();
-            assert!(problem.key == "users" && problem.remedy.contains(expected), "{problem:?}");
+            let settings: Settings = toml::from_str(text).unwrap();
+            assert!(!format!("{settings:?}").contains("hunter2"));
+            assert!(Basic::build("x", settings, &stores, &mut report).is_none() || report.has_errors(), "{text}");
+            let found = report.problems().iter().find(|problem| problem.key == key && problem.severity == Severity::Error);
+            assert!(found.is_some_and(|problem| problem.remedy.contains(expected)), "{text}: {report:?}");
+            assert!(!format!("{report:?}").contains("hunter2"), "{report:?}");
         }
         assert_eq!(toml::from_str::<Settings>("users = 'store'").unwrap().realm, "doorward");
-        assert!(toml::from_str::<Settings>("realm = 'x'").is_err());
-        assert!(toml::from_str::<Settings>("users = 'store'\nuser = 1").is_err());
+        for text in ["realm = 'x'", "users = 'store'\nuser = 1", "users = 'django:x'\ndjango = { query = 'x' }"] {
+            assert!(toml::from_str::<Settings>(text).is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_password_in_the_url_is_warned_of_and_one_in_a_file_is_not() {
+        let stores = Stores::open(None, &CacheSettings::default(), Handle::current(), &mut Report::default()).await.unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter2\n").unwrap();
+        let beside = format!(
+            "users = 'django:postgres://u@127.0.0.1/d'\ndjango = {{ password_file = {:?}, groups = true, email_column = 'email' }}",
+            file.path()
+        );
+        for (text, warnings) in [("users = 'django:postgres://u:hunter2@127.0.0.1/d'", 1), (beside.as_str(), 0)] {
+            let mut report = Report::default();
+            assert!(Basic::build("x", toml::from_str(text).unwrap(), &stores, &mut report).is_some(), "{report:?}");
+            assert_eq!(report.problems().len(), warnings, "{report:?}");
+        }
     }
 
     proptest! {

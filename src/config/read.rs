@@ -210,14 +210,32 @@ fn resolve_paths(value: &mut Value, key: &str, folder: &Path) {
             *text = folder.join(&*text).to_string_lossy().into_owned();
         }
         Value::String(text) if key == "url" => {
-            if let Some(file) = text.strip_prefix("sqlite:") {
-                let file = file.strip_prefix("//").unwrap_or(file);
-                *text = format!("sqlite:{}", folder.join(file).display());
-            }
+            resolve_database(text, "sqlite:", folder);
         }
         Value::Array(array) => array.iter_mut().for_each(|value| resolve_paths(value, key, folder)),
-        Value::Table(table) => table.iter_mut().for_each(|(name, value)| resolve_paths(value, name, folder)),
+        Value::Table(table) => table.iter_mut().for_each(|(name, value)| {
+            if let ("basic", "users", Value::String(text)) = (key, name.as_str(), &mut *value) {
+                resolve_source(text, folder);
+            } else {
+                resolve_paths(value, name, folder);
+            }
+        }),
         Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) => {}
+    }
+}
+
+/// The place of `[auth.NAME.basic] users`, which may be a file or a database in one.
+fn resolve_source(text: &mut String, folder: &Path) {
+    if let Some(file) = text.strip_prefix("htpasswd:").filter(|file| !file.is_empty()) {
+        *text = format!("htpasswd:{}", folder.join(file).display());
+    }
+    resolve_database(text, "django:sqlite:", folder);
+}
+
+fn resolve_database(text: &mut String, prefix: &str, folder: &Path) {
+    if let Some(file) = text.strip_prefix(prefix) {
+        let file = file.strip_prefix("//").unwrap_or(file);
+        *text = format!("{prefix}{}", folder.join(file).display());
     }
 }
 
@@ -251,6 +269,25 @@ access = "public"
         assert_eq!(loaded.config.tls.certificate, Path::new("/etc/doorward/c.crt"));
         assert_eq!(loaded.config.tls.private_key, Path::new("/abs/c.key"));
         assert_eq!(loaded.config.store.unwrap().url, "sqlite:/etc/doorward/doorward.db");
+    }
+
+    #[test]
+    fn users_are_looked_up_in_files_of_that_folder_and_their_names_stay_as_they_are() {
+        for (given, meant) in [
+            ("store", "store"),
+            ("htpasswd:users", "htpasswd:/etc/users"),
+            ("htpasswd:/abs/users", "htpasswd:/abs/users"),
+            ("htpasswd:", "htpasswd:"),
+            ("django:sqlite:db.sqlite3", "django:sqlite:/etc/db.sqlite3"),
+            ("django:sqlite:///abs/db", "django:sqlite:/abs/db"),
+            ("django:postgres://u@h/d", "django:postgres://u@h/d"),
+        ] {
+            let mut root: Value =
+                toml::from_str(&format!("auth.x.basic.users = {given:?}\nroute.require.users = [{given:?}]")).map(Value::Table).unwrap();
+            resolve_paths(&mut root, "", Path::new("/etc"));
+            assert_eq!(root["auth"]["x"]["basic"]["users"].as_str(), Some(meant));
+            assert_eq!(root["route"]["require"]["users"][0].as_str(), Some(given));
+        }
     }
 
     #[test]

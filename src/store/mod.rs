@@ -15,10 +15,12 @@ pub use settings::{CacheSettings, OnStoreError};
 
 pub mod attempts;
 pub mod cache;
+pub mod django;
 pub mod facts;
 mod fleet;
 mod follow;
 pub mod health;
+pub mod htpasswd;
 pub mod introspection;
 pub mod jwks;
 pub mod keys;
@@ -64,7 +66,7 @@ pub struct Stores {
     pub keys: Option<keys::Keys>,
     /// Opaque tokens that Doorward gave out.
     pub tokens: Option<tokens::Tokens>,
-    /// Users with a password.
+    /// Users with a password, of Doorward's own.
     pub users: Option<users::Users>,
     /// Verified passwords by keyed hash, and the bounded pool that verifies the others.
     pub passwords: passwords::Passwords,
@@ -86,6 +88,10 @@ pub struct Stores {
     pub introspection: sources::Sources<introspection::Introspection>,
     /// Token tables of other programs.
     pub token_tables: sources::Sources<token_tables::TokenTable>,
+    /// Users in htpasswd files.
+    pub htpasswd: sources::Sources<htpasswd::Htpasswd>,
+    /// Users of Django projects.
+    pub django_users: sources::Sources<django::DjangoUsers>,
     /// Counters of the caches and sources.
     pub metrics: Arc<Metrics>,
     /// Runs what may block or wait for another machine.
@@ -163,6 +169,8 @@ impl Stores {
             jwks: jwks::KeySets::new(aux.clone()),
             introspection: sources::Sources::default(),
             token_tables: sources::Sources::default(),
+            htpasswd: sources::Sources::default(),
+            django_users: sources::Sources::default(),
             metrics,
             aux,
             cache: cache.clone(),

@@ -1,7 +1,13 @@
-//! Verified passwords, remembered by a keyed hash, so that Argon2 is not paid on every request.
+//! Verified passwords, remembered by a keyed hash, so that hashing is not paid on every request.
 //!
-//! What is remembered lies under HMAC-SHA256(key of this process, length of the name, name, password): who reads the
-//! memory's hashes alone cannot guess passwords offline any faster than against Argon2, for the key is not among them.
+//! What is remembered lies under HMAC-SHA256(key of this process, source, length of the name, name, the file's hash of the
+//! user, password): who reads the memory's hashes alone cannot guess passwords offline any faster than against the real
+//! ones, for the key is not among them. A user whose line in a file has changed is another one at once.
+//!
+//! One bounded pool verifies the passwords of all sources. Whoever is unknown, or has no password, costs what a user of
+//! that source usually does.
+
+pub mod hash;
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -9,7 +15,7 @@ use std::time::Instant;
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{Error as HashError, PasswordHasher, PasswordVerifier};
+use argon2::password_hash::{Error as HashError, PasswordHasher};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use tokio::runtime::Handle;
@@ -18,17 +24,15 @@ use tokio::sync::Semaphore;
 use super::cache::{CacheKey, Known, Limits};
 use super::facts::Subject;
 use super::revocations::Revocations;
-use super::users::{User, Users};
+use super::users::{Asked, User, Users};
 use super::{CacheSettings, MAX_NAME_BYTES, Metrics, Unavailable};
 use crate::types::Secret;
+use hash::{Form, Hash, Reading};
 
 /// Longer passwords are not verified: hashing costs by length.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 /// How many verifications may wait for a core; those beyond are [`Unavailable`].
 const WAITING: usize = 64;
-/// What a password of an unknown user is verified against: of the default cost, and the hash of no known password.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmU$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8";
-
 const SOURCE: &str = "passwords";
 
 /// Verifies passwords on a small, bounded pool. Cheap to clone.
@@ -57,68 +61,85 @@ impl Passwords {
     }
 
     /// What is remembered of this name and password: the user's facts, or that they do not fit. Nothing is hashed.
-    pub fn remembered(&self, name: &str, password: &Secret) -> Result<Option<Option<Arc<Subject>>>, Unavailable> {
-        Ok(self.known.peek(&self.cache_key(name, password)?, Instant::now()))
+    pub fn remembered(&self, users: &Users, name: &str, password: &Secret) -> Result<Option<Option<Arc<Subject>>>, Unavailable> {
+        Ok(self.known.peek(&self.cache_key(&users.now(), name, password)?, Instant::now()))
     }
 
     /// The user's facts if `password` is right and the user is not disabled. An unknown user costs the same.
-    /// `Err` when the store cannot say, or too many verifications are waiting already.
+    /// `Err` when the source cannot say, or too many verifications are waiting already.
     pub async fn verify(&self, users: &Users, name: &str, password: &Secret) -> Result<Option<Arc<Subject>>, Unavailable> {
         // Judged by form alone, so that the time tells nothing of who exists.
         if name.is_empty() || name.len() > MAX_NAME_BYTES || password.len() > MAX_PASSWORD_BYTES {
             return Ok(None);
         }
+        // A file may change at any moment: what is remembered and what is asked are of the same one.
+        let asked = users.now();
+        let key = self.cache_key(&asked, name, password)?;
         let load = || {
-            let (this, users, name, password) = (self.clone(), users.clone(), name.to_owned(), password.clone());
+            let (this, name, password) = (self.clone(), name.to_owned(), password.clone());
             async move {
-                let user = users.find(&name).await?;
-                this.check(user, password).await
+                let (hash, user) = choose(&asked, asked.find(&name).await?)?;
+                this.check(hash, user, password).await
             }
         };
-        self.known.get(self.cache_key(name, password)?, Instant::now(), load).await
+        self.known.get(key, Instant::now(), load).await
     }
 
-    async fn check(&self, user: Option<User>, password: Secret) -> Result<Option<Subject>, Unavailable> {
+    async fn check(&self, hash: Hash, user: Option<User>, password: Secret) -> Result<Option<Subject>, Unavailable> {
         let permit = Arc::clone(&self.cores).acquire_owned().await.map_err(|closed| Unavailable::new(SOURCE, closed))?;
         let verdict = self.aux.spawn_blocking(move || {
             // Held by the thread, not by who waits for it: a core is free only when the work has ended.
             let _permit = permit;
-            judge(user, &password)
+            judge(&hash, user, &password)
         });
         verdict.await.map_err(|broken| Unavailable::new(SOURCE, broken))?
     }
 
-    fn cache_key(&self, name: &str, password: &Secret) -> Result<CacheKey, Unavailable> {
+    fn cache_key(&self, asked: &Asked, name: &str, password: &Secret) -> Result<CacheKey, Unavailable> {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.key.expose()).map_err(|error| Unavailable::new(SOURCE, error))?;
-        mac.update(&(name.len() as u64).to_be_bytes());
-        mac.update(name.as_bytes());
+        mac.update(&asked.mark());
+        for part in [name.as_bytes(), asked.line_of(name)] {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
+        }
         mac.update(password.expose());
         Ok(mac.finalize().into_bytes().into())
     }
 }
 
-/// Hashes first and asks who it is afterwards: unknown, disabled and wrong take the same path.
-fn judge(user: Option<User>, password: &Secret) -> Result<Option<Subject>, Unavailable> {
-    let damaged = |cause: &dyn std::fmt::Display| Unavailable::new(SOURCE, format_args!("a user's password hash cannot be read: {cause}"));
-    let text = match &user {
-        Some(user) => std::str::from_utf8(user.password_hash.expose()).map_err(|error| damaged(&error))?,
-        None => NOBODY,
-    };
-    let hash = PasswordHash::new(text).map_err(|error| damaged(&error))?;
-    if hash.salt.is_none() || hash.hash.is_none() {
-        return Err(damaged(&"it is not whole"));
+/// What to verify the password against, and who comes in if it fits: nobody where there is no such user, where he may not
+/// log in, and where no password is his.
+fn choose(asked: &Asked, found: Option<User>) -> Result<(Hash, Option<User>), Unavailable> {
+    let Some(user) = found else { return Ok((asked.usual().of_nobody(), None)) };
+    match read(asked.form(), &user) {
+        Ok(Reading::Hash(hash)) => {
+            asked.saw(hash.kind());
+            Ok((hash, Some(user).filter(|user| !user.disabled)))
+        }
+        Ok(Reading::None(why)) => {
+            tracing::info!(source = asked.name(), user = user.name, why, "nobody can log in as this user");
+            Ok((asked.usual().of_nobody(), None))
+        }
+        Err(why) => {
+            tracing::warn!(source = asked.name(), user = user.name, %why, "the user's password hash cannot be used");
+            Err(damaged(&why))
+        }
     }
-    let right = match Argon2::default().verify_password(password.expose(), &hash) {
-        Ok(()) => true,
-        Err(HashError::PasswordInvalid) => false,
-        Err(error) => return Err(damaged(&error)),
-    };
-    Ok(user.filter(|user| right && !user.disabled).map(|user| Subject {
-        user: user.name,
-        email: user.email,
-        groups: user.groups,
-        ..Subject::default()
-    }))
+}
+
+fn read(form: Form, user: &User) -> Result<Reading, hash::Unreadable> {
+    let text = std::str::from_utf8(user.password_hash.expose()).map_err(|_| hash::Unreadable("it is not UTF-8"))?;
+    hash::read(form, text)
+}
+
+fn damaged(cause: &dyn std::fmt::Display) -> Unavailable {
+    Unavailable::new(SOURCE, format_args!("a user's password hash cannot be used: {cause}"))
+}
+
+/// Hashes first and asks who it is afterwards: unknown, disabled and wrong take the same path.
+fn judge(hash: &Hash, user: Option<User>, password: &Secret) -> Result<Option<Subject>, Unavailable> {
+    let right = hash.fits(password.expose()).map_err(|error| damaged(&error))?;
+    Ok(user.filter(|_| right).map(|user| Subject { user: user.name, email: user.email, groups: user.groups, ..Subject::default() }))
 }
 
 /// The hash of a new password, in PHC form: Argon2id with 19 MiB, two passes, one lane. Takes some 30 ms.

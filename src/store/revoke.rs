@@ -39,6 +39,8 @@ impl Stores {
         });
         let introspection = self.introspection.all().into_iter().map(|server| server.status());
         let tables = self.token_tables.all().into_iter().map(|table| table.status());
-        store.chain(shared).chain(key_sets).chain(introspection).chain(tables).collect()
+        let files = self.htpasswd.all().into_iter().map(|file| file.status());
+        let django = self.django_users.all().into_iter().map(|table| table.status());
+        store.chain(shared).chain(key_sets).chain(introspection).chain(tables).chain(files).chain(django).collect()
     }
 }

@@ -1,15 +1,28 @@
-//! Users with a password.
+//! Users with a password, wherever they are kept.
+//!
+//! ```text
+//! Users ── now() ──> Asked ── find(name) ──> User      as they are at that moment
+//! store      Doorward's own database    sql/users.rs
+//! htpasswd   a file, watched            htpasswd/
+//! Django     the table of its users     django/
+//! ```
 
+use std::sync::Arc;
+
+use super::django::DjangoUsers;
+use super::htpasswd::{Htpasswd, Table};
+use super::passwords::hash::{Form, Kind};
+use super::sources::Mark;
 use super::sql::Db;
 use super::{Unavailable, can_be_a_name};
 use crate::types::Secret;
 
-/// A user of the store.
+/// A user, and the hash of the password as it stands there.
 #[derive(Debug, Clone)]
 pub struct User {
     /// The name.
     pub name: String,
-    /// Argon2id, in PHC form.
+    /// The hash, in the source's form.
     pub password_hash: Secret,
     /// E-mail address.
     pub email: Option<String>,
@@ -19,25 +32,124 @@ pub struct User {
     pub disabled: bool,
 }
 
-/// Users in the store. Not cached here: see `passwords.rs`. Cheap to clone.
+/// One place that knows users. Not cached here: see `passwords.rs`. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Users {
-    db: Db,
+pub struct Users(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    Store(Db),
+    Htpasswd(Arc<Htpasswd>),
+    Django(Arc<DjangoUsers>),
+}
+
+/// The same place as it is at one moment: what a file says later changes nothing about it.
+#[derive(Debug, Clone)]
+pub(super) struct Asked(Moment);
+
+#[derive(Debug, Clone)]
+enum Moment {
+    Store(Db),
+    Htpasswd(Arc<Htpasswd>, Arc<Table>),
+    Django(Arc<DjangoUsers>),
 }
 
 impl Users {
-    /// Users of `db`.
+    /// Users of Doorward's own store.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self(Source::Store(db))
     }
 
-    /// The user `name`, disabled or not.
+    /// Users of an htpasswd file.
+    #[must_use]
+    pub fn of_htpasswd(file: Arc<Htpasswd>) -> Self {
+        Self(Source::Htpasswd(file))
+    }
+
+    /// Users of a Django project.
+    #[must_use]
+    pub fn of_django(table: Arc<DjangoUsers>) -> Self {
+        Self(Source::Django(table))
+    }
+
+    /// The user of exactly this name as it is now, disabled or not.
     pub async fn find(&self, name: &str) -> Result<Option<User>, Unavailable> {
+        self.now().find(name).await
+    }
+
+    /// They as they are now.
+    pub(super) fn now(&self) -> Asked {
+        Asked(match &self.0 {
+            Source::Store(db) => Moment::Store(db.clone()),
+            Source::Htpasswd(file) => Moment::Htpasswd(Arc::clone(file), file.table()),
+            Source::Django(table) => Moment::Django(Arc::clone(table)),
+        })
+    }
+}
+
+impl Asked {
+    /// The user `name`, disabled or not, exactly as it was asked for.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<User>, Unavailable> {
         if !can_be_a_name(name) {
             return Ok(None);
         }
-        self.db.user(name).await
+        match &self.0 {
+            Moment::Store(db) => db.user(name).await,
+            Moment::Htpasswd(_, table) => Ok(table.find(name)),
+            Moment::Django(table) => table.find(name).await,
+        }
+    }
+
+    /// What tells this source from all others.
+    pub(super) fn mark(&self) -> Mark {
+        match &self.0 {
+            Moment::Store(_) => [0; 32],
+            Moment::Htpasswd(file, _) => *file.mark(),
+            Moment::Django(table) => *table.mark(),
+        }
+    }
+
+    /// What is known of a user's password without asking anybody: another text is another password.
+    pub(super) fn line_of(&self, name: &str) -> &[u8] {
+        match &self.0 {
+            Moment::Htpasswd(_, table) => table.hash_of(name),
+            Moment::Store(_) | Moment::Django(_) => &[],
+        }
+    }
+
+    /// In which form hashes stand there.
+    pub(super) fn form(&self) -> Form {
+        match &self.0 {
+            Moment::Store(_) => Form::Store,
+            Moment::Htpasswd(..) => Form::Htpasswd,
+            Moment::Django(_) => Form::Django,
+        }
+    }
+
+    /// For logs.
+    pub(super) fn name(&self) -> &str {
+        match &self.0 {
+            Moment::Store(_) => "store",
+            Moment::Htpasswd(file, _) => file.name(),
+            Moment::Django(table) => table.name(),
+        }
+    }
+
+    /// What a user's password usually costs there: so much is spent on somebody who is unknown.
+    pub(super) fn usual(&self) -> Kind {
+        match &self.0 {
+            Moment::Store(_) => Kind::OF_STORE,
+            Moment::Htpasswd(_, table) => table.usual(),
+            Moment::Django(table) => table.usual(),
+        }
+    }
+
+    /// Takes note of a hash that was found there.
+    pub(super) fn saw(&self, kind: Kind) {
+        if let Moment::Django(table) = &self.0 {
+            table.saw(kind);
+        }
     }
 }
 

@@ -64,5 +64,7 @@ mod tidy;
 mod token_forms;
 mod token_tables;
 mod tokens;
+mod users_django;
+mod users_htpasswd;
 mod webhook;
 mod websocket;

@@ -1,8 +1,14 @@
 use std::sync::atomic::Ordering;
 
+use sqlx::Connection;
+
 use super::super::HumanDuration;
+use super::super::django::{self, DjangoUsers};
+use super::super::htpasswd::Htpasswd;
+use super::super::sources::Sources;
 use super::super::sql::{Db, NewUser};
 use super::*;
+use crate::types::Report;
 
 struct Fixture {
     db: Db,
@@ -121,31 +127,100 @@ async fn a_damaged_hash_is_unavailable_and_not_wrong() {
         "$argon2id$v=19$m=19456,t=2,p=1",
         "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IGlzIGhlcmU",
         "$unknown$v=1$m=1$aaaaaaaa$aaaaaaaaaaaaaaaa",
+        "$argon2id$v=19$m=262145,t=1,p=1$bm9ib2R5IGlzIGhlcmU$AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
     ] {
         f.db.set_password_hash("alice", hash.to_owned()).await.unwrap();
         assert!(f.verify("alice", "hunter2 ü").await.is_err(), "{hash:?}");
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn name_and_password_do_not_run_into_each_other() {
-    let passwords = Passwords::new(&CacheSettings::default(), &Handle::current(), &Arc::default()).unwrap();
-    let key = |name: &str, password: &str| passwords.cache_key(name, &Secret::new(password)).unwrap();
+    let f = fixture(0).await;
+    let key = |name: &str, password: &str| f.passwords.cache_key(&f.users.now(), name, &Secret::new(password)).unwrap();
     assert_eq!(key("ab", "c"), key("ab", "c"));
     assert_ne!(key("ab", "c"), key("a", "bc"));
     assert_ne!(key("ab", ""), key("a", "b"));
     let other = Passwords::new(&CacheSettings::default(), &Handle::current(), &Arc::default()).unwrap();
-    assert_ne!(key("ab", "c"), other.cache_key("ab", &Secret::new("c")).unwrap(), "each process has its own key");
+    assert_ne!(key("ab", "c"), other.cache_key(&f.users.now(), "ab", &Secret::new("c")).unwrap(), "each process has its own key");
 }
 
 #[test]
-fn nobodys_hash_costs_what_a_new_users_does_and_lets_nobody_in() {
+fn nobodys_hash_costs_what_a_new_users_does() {
     let fresh = hash_password(&Secret::new("x")).unwrap();
-    let (fresh, nobody) = (PasswordHash::new(&fresh).unwrap(), PasswordHash::new(NOBODY).unwrap());
-    assert_eq!((fresh.algorithm, fresh.version, &fresh.params), (nobody.algorithm, nobody.version, &nobody.params));
-    assert_eq!(fresh.hash.unwrap().len(), nobody.hash.unwrap().len());
-    assert_eq!(nobody.params.to_string(), "m=19456,t=2,p=1");
-    assert!(judge(None, &Secret::new("x")).unwrap().is_none());
+    let Reading::Hash(fresh) = hash::read(Form::Store, &fresh).unwrap() else { panic!() };
+    assert_eq!(fresh.kind(), hash::Kind::OF_STORE);
+    assert!(judge(&fresh, None, &Secret::new("x")).unwrap().is_none(), "even where the password fits");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_unknown_to_the_store_costs_what_its_users_do() {
+    let f = fixture(0).await;
+    let cost = async |name: &str| {
+        let asked = f.users.now();
+        let (hash, user) = choose(&asked, asked.find(name).await.unwrap()).unwrap();
+        (hash.kind(), user.map(|user| user.name))
+    };
+    assert_eq!(cost("alice").await, (hash::Kind::OF_STORE, Some("alice".to_owned())));
+    assert_eq!(cost("nobody").await, (hash::Kind::OF_STORE, None));
+    f.db.set_disabled("alice", true).await.unwrap();
+    assert_eq!(cost("alice").await, (hash::Kind::OF_STORE, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_unknown_in_a_file_costs_what_most_of_its_users_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users");
+    // By `htpasswd -nb -m` and -B -C 10.
+    let [md5, bcrypt] = ["$apr1$fL0/jjOs$TgZenEfpPIR1pbKZB92j4.", "$2y$10$tAN3cmwK/I3XBuWrSCqxZuNFiAMj9VDTIP4wwu1O9kfLfjxWIvmca"];
+    std::fs::write(&path, format!("a:{md5}\nb:{bcrypt}\nc:{bcrypt}\n")).unwrap();
+    let file = Htpasswd::open(&Sources::default(), &path, &Handle::current(), &mut Report::default()).unwrap();
+    let asked = Users::of_htpasswd(file).now();
+    let cost = async |name: &str| choose(&asked, asked.find(name).await.unwrap()).unwrap().0.kind();
+    assert_eq!(cost("b").await, hash::Kind::Bcrypt { cost: 10, of_sha256: false });
+    assert_eq!(cost("nobody").await, cost("b").await);
+    assert_eq!(cost("a").await, hash::Kind::Md5Crypt { apache: true });
+    assert_eq!(cost("nobody").await, cost("b").await, "whoever came last");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_remembered_of_a_user_is_of_one_line_of_the_file() {
+    let (f, dir) = (fixture(0).await, tempfile::tempdir().unwrap());
+    let path = dir.path().join("users");
+    let key = |text: &str, name: &str| {
+        std::fs::write(&path, text).unwrap();
+        let file = Htpasswd::open(&Sources::default(), &path, &Handle::current(), &mut Report::default()).unwrap();
+        f.passwords.cache_key(&Users::of_htpasswd(file).now(), name, &Secret::new("x")).unwrap()
+    };
+    let [one, other] = ["a:$apr1$fL0/jjOs$TgZenEfpPIR1pbKZB92j4.\n", "a:{SHA}/Hrn08gEogcgvDjo5YNQSGibZVE=\n"];
+    assert_eq!(key(one, "a"), key(&format!("# more\n{one}"), "a"), "others may change");
+    assert_ne!(key(one, "a"), key(other, "a"));
+    assert_ne!(key(one, "a"), key("", "a"));
+    assert_ne!(key(one, "b"), f.passwords.cache_key(&f.users.now(), "b", &Secret::new("x")).unwrap(), "another place");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_unknown_to_django_or_has_no_password_costs_what_was_seen_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}/d.db", dir.path().display());
+    let mut writer = sqlx::SqliteConnection::connect(&format!("{url}?mode=rwc")).await.unwrap();
+    let rows = "CREATE TABLE auth_user (username text, password text, is_active bool); INSERT INTO auth_user VALUES \
+                ('alice', 'pbkdf2_sha256$600$Qk3vS0dJ1yZ2$46tXpyvhkMNdzgZwsIGTphqrGYOKJdEaszMWrpG8B0U=', 1), \
+                ('eve', 'pbkdf2_sha1$700$Qk3vS0dJ1yZ2$xyFt6XQW/LZSgINU/ADWHURowqA=', 0), ('none', '!x', 1)";
+    sqlx::raw_sql(rows).execute(&mut writer).await.unwrap();
+    let table = django::Settings::default().table(&url, &mut Report::default()).unwrap();
+    let asked = Users::of_django(Arc::new(DjangoUsers::new([1; 32], &table, &Handle::current()))).now();
+    let cost = async |name: &str| {
+        let (hash, user) = choose(&asked, asked.find(name).await.unwrap()).unwrap();
+        (hash.kind(), user.is_some())
+    };
+    let of = |sha1: bool, iterations: u32| hash::Kind::Pbkdf2 { sha1, iterations: iterations.try_into().unwrap() };
+    assert_eq!(cost("nobody").await, (hash::Kind::OF_DJANGO, false));
+    assert_eq!(cost("none").await, (hash::Kind::OF_DJANGO, false));
+    assert_eq!(cost("alice").await, (of(false, 600), true));
+    assert_eq!(cost("nobody").await, (of(false, 600), false));
+    assert_eq!(cost("eve").await, (of(true, 700), false), "who is not active pays as well");
+    assert_eq!((cost("nobody").await, cost("none").await), ((of(true, 700), false), (of(true, 700), false)));
 }
 
 #[test]

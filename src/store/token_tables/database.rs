@@ -34,7 +34,7 @@ pub enum Dialect {
 }
 
 /// The dialect of a place.
-pub(super) fn dialect(place: &Place) -> Dialect {
+pub(in crate::store) fn dialect(place: &Place) -> Dialect {
     match &place.target {
         Target::Sqlite(_) => Dialect::Sqlite,
         Target::Postgres(_) => Dialect::Postgres,
@@ -43,7 +43,7 @@ pub(super) fn dialect(place: &Place) -> Dialect {
 }
 
 /// A pool whose connections belong to `aux` and only read. Nothing is opened yet.
-pub(super) fn pool(place: &Place, connections: u32, aux: &Handle) -> Pool {
+pub(in crate::store) fn pool(place: &Place, connections: u32, aux: &Handle) -> Pool {
     // The pool starts a task that closes idle connections.
     let _entered = aux.enter();
     match &place.target {
@@ -75,7 +75,7 @@ pub(super) fn pool(place: &Place, connections: u32, aux: &Handle) -> Pool {
 
 /// Connections to one database.
 #[derive(Debug)]
-pub(super) enum Pool {
+pub(in crate::store) enum Pool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
     Mysql(MySqlPool),
@@ -102,7 +102,7 @@ macro_rules! fetch {
 impl Pool {
     /// The rows that `sql` gives, a few at most, with `value` bound to each of its `binds` placeholders. `sql` comes from
     /// the configuration or the program itself; what a client sends is only ever bound.
-    pub(super) async fn rows(&self, sql: Arc<str>, binds: usize, value: &str) -> Result<Vec<Row>, Trouble> {
+    pub(in crate::store) async fn rows(&self, sql: Arc<str>, binds: usize, value: &str) -> Result<Vec<Row>, Trouble> {
         match self {
             Self::Sqlite(pool) => fetch!(pool, sql, binds, value, row::of_sqlite),
             Self::Postgres(pool) => fetch!(pool, sql, binds, value, row::of_postgres),

@@ -71,7 +71,8 @@ fn unreadable(column: &str, cell: &Cell) -> String {
     format!("the column {column} holds {kind}")
 }
 
-fn text(row: &Row, column: &str) -> Result<Option<String>, String> {
+/// A text, or a number as one; `None` where there is nothing.
+pub(in crate::store) fn text(row: &Row, column: &str) -> Result<Option<String>, String> {
     match row.get(column) {
         Cell::Null => Ok(None),
         Cell::Text(text) => Ok(Some(text.clone())),
@@ -111,7 +112,7 @@ fn claims(row: &Row) -> Result<Map<String, Value>, String> {
 }
 
 /// A JSON list, as the presets read it. Without any group PostgreSQL and MySQL give nothing.
-fn groups(row: &Row) -> Result<Option<Value>, String> {
+pub(in crate::store) fn groups(row: &Row) -> Result<Option<Value>, String> {
     match row.get("group_names") {
         Cell::Null if row.has("group_names") => Ok(Some(Value::Array(Vec::new()))),
         Cell::Null => Ok(None),

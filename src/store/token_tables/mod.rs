@@ -26,23 +26,25 @@ use super::sealed::SealedFacts;
 use super::sources::{Mark, Watch};
 use super::{CacheSettings, LOADS, Metrics, Unavailable};
 
-mod database;
-mod fact;
+pub(super) mod database;
+pub(super) mod fact;
 mod moment;
-mod row;
+pub(super) mod row;
 mod settings;
 mod statement;
 #[cfg(test)]
 mod tests;
 
 pub use settings::{Settings, Table};
+pub(super) use settings::{connections, place};
+pub(super) use statement::users as users_statement;
 
 use database::Pool;
 use row::{Cell, Row};
 use statement::{Lookup, Reading, Statement};
 
 /// The longest that one question may take.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 /// How long it is believed that a table has no checksums: it may be migrated while Doorward runs.
 const DETECT_AFTER: Duration = Duration::from_secs(60);
 /// What an [`Unavailable`] names as its source.

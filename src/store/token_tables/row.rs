@@ -12,7 +12,7 @@ use crate::types::LAST_SECOND;
 
 /// A value of a row.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
+pub(in crate::store) enum Cell {
     Null,
     Bool(bool),
     Int(i64),
@@ -23,28 +23,28 @@ pub(super) enum Cell {
 
 /// A row: its values by the names of their columns.
 #[derive(Debug, Default)]
-pub(super) struct Row(Vec<(String, Cell)>);
+pub(in crate::store) struct Row(Vec<(String, Cell)>);
 
 impl Row {
     /// The value in the column `name`; `Null` where there is no such column.
-    pub(super) fn get(&self, name: &str) -> &Cell {
+    pub(in crate::store) fn get(&self, name: &str) -> &Cell {
         self.0.iter().find(|(column, _)| column == name).map_or(&Cell::Null, |(_, cell)| cell)
     }
 
     /// Whether there is a column `name`.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::store) fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(column, _)| column == name)
     }
 
     #[cfg(test)]
-    pub(super) fn of(cells: &[(&str, Cell)]) -> Self {
+    pub(in crate::store) fn of(cells: &[(&str, Cell)]) -> Self {
         Self(cells.iter().map(|(name, cell)| ((*name).to_owned(), cell.clone())).collect())
     }
 }
 
 /// Why a row could not be read.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(in crate::store) enum Trouble {
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
     #[error("the column {0}: {1}")]

@@ -71,6 +71,35 @@ impl Table {
     }
 }
 
+/// The database of another program at `url`, which stands under `key`. Opens nothing.
+pub(in crate::store) fn place(key: &str, url: &str, password: Option<&Secret>, report: &mut Report) -> Option<Place> {
+    match Place::parse(url, password) {
+        Ok(place) => {
+            if place.file().is_some_and(|file| !file.is_file()) {
+                report.warn(key, "there is no such file yet; nothing can be looked up before there is", "see that the path is right");
+            }
+            if let Some(weakness) = place.weakness() {
+                report.warn(key, weakness, "write sslmode=verify-full into the url");
+            }
+            Some(place)
+        }
+        Err(why) => {
+            report.error(key, &why.problem, &why.remedy);
+            None
+        }
+    }
+}
+
+/// How many connections there are at most; 4 unless something else is said.
+pub(in crate::store) fn connections(most: Option<u32>, report: &mut Report) -> Option<u32> {
+    let most = most.unwrap_or(4);
+    let sound = (1..=1000).contains(&most);
+    if !sound {
+        report.error("max_connections", "it is not between 1 and 1000", "write max_connections = 4, or leave it out");
+    }
+    sound.then_some(most)
+}
+
 impl Settings {
     /// Reads them. Every mistake is reported, relative to `sql`, not only the first. Opens nothing.
     pub fn table(&self, report: &mut Report) -> Option<Table> {
@@ -79,11 +108,8 @@ impl Settings {
         let preset = self.checked_preset(report);
         let user = self.user(report);
         let form = self.checked_form(report);
-        let connections = self.max_connections.unwrap_or(4);
-        if !(1..=1000).contains(&connections) {
-            report.error("max_connections", "it is not between 1 and 1000", "write max_connections = 4, or leave it out");
-        }
-        let (place, user, form) = (place?, user?, form?);
+        let connections = connections(self.max_connections, report);
+        let (place, user, form, connections) = (place?, user?, form?, connections?);
         let (lookup, reading) = match (preset?, &self.query) {
             (Some(preset), _) => statement::preset(preset, dialect(&place), &user),
             (None, query) => match statement::own(query.as_deref()?, form, dialect(&place)) {
@@ -110,21 +136,7 @@ impl Settings {
             report.error("url", "it is not UTF-8", "write \"sqlite:FILE\", \"postgres://USER@HOST/DATABASE\" or \"mysql://USER@HOST/DATABASE\"");
             return None;
         };
-        match Place::parse(text, password.as_ref()) {
-            Ok(place) => {
-                if place.file().is_some_and(|file| !file.is_file()) {
-                    report.warn("url", "there is no such file yet; tokens cannot be looked up before there is", "see that the path is right");
-                }
-                if let Some(weakness) = place.weakness() {
-                    report.warn("url", weakness, "write sslmode=verify-full into the url");
-                }
-                Some(place)
-            }
-            Err(why) => {
-                report.error("url", &why.problem, &why.remedy);
-                None
-            }
-        }
+        place("url", text, password.as_ref(), report)
     }
 
     /// A URL without a password is no secret.
@@ -167,7 +179,8 @@ impl Settings {
         None
     }
 
-    fn user(&self, report: &mut Report) -> Option<DjangoUser> {
+    /// What of Django's users is read.
+    pub(in crate::store) fn user(&self, report: &mut Report) -> Option<DjangoUser> {
         let given = [("user_table", &self.user_table, true), ("user_column", &self.user_column, false), ("email_column", &self.email_column, false)];
         let mut sound = true;
         for (key, name, with_schema) in given {

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use super::database::Dialect;
+use super::database::{Dialect, dialect};
 use crate::store::digest;
+use crate::store::sql::Place;
 
 /// The tables that are known by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,6 +183,20 @@ pub(super) fn is_identifier(name: &str, with_schema: bool) -> bool {
     }
 }
 
+/// One of Django's users by name, with the password's hash. In `standing`, 1 is an active user.
+pub(in crate::store) fn users(place: &Place, user: &DjangoUser) -> Arc<str> {
+    let sql = Sql { dialect: dialect(place), user };
+    let name = sql.quoted(&user.name);
+    let mut columns = vec![
+        format!("u.{name} AS user_name"),
+        format!("u.{} AS password", sql.quoted("password")),
+        "CASE WHEN u.is_active THEN 1 ELSE 0 END AS standing".to_owned(),
+    ];
+    columns.extend(user.email.as_ref().map(|email| format!("u.{} AS email", sql.quoted(email))));
+    columns.extend(user.groups.then(|| sql.groups("u.id")));
+    format!("SELECT {} FROM {} u WHERE u.{name} = {}", columns.join(", "), sql.quoted(&user.table), sql.placeholder()).into()
+}
+
 /// Asks the catalogue for the column `token_checksum`.
 fn has_checksum(dialect: Dialect) -> &'static str {
     match dialect {
@@ -210,15 +225,19 @@ impl Sql<'_> {
         ];
         columns.extend((!more.is_empty()).then(|| more.to_owned()));
         columns.extend(user.email.as_ref().map(|email| format!("u.{} AS email", self.quoted(email))));
-        columns.extend(user.groups.then(|| self.groups()));
-        let placeholder = if self.dialect == Dialect::Postgres { "$1" } else { "?" };
+        columns.extend(user.groups.then(|| self.groups("t.user_id")));
+        let placeholder = self.placeholder();
         let table = self.quoted(&user.table);
         let sql = format!("SELECT {} FROM {from} LEFT JOIN {table} u ON u.id = t.user_id WHERE t.{key} = {placeholder}", columns.join(", "));
         Statement { sql: sql.into(), form, binds: 1 }
     }
 
+    fn placeholder(&self) -> &'static str {
+        if self.dialect == Dialect::Postgres { "$1" } else { "?" }
+    }
+
     /// A JSON list of the names, in one column.
-    fn groups(&self) -> String {
+    fn groups(&self, of: &str) -> String {
         let list = match self.dialect {
             Dialect::Sqlite => "json_group_array(g.name)",
             Dialect::Postgres => "json_agg(g.name)",
@@ -228,7 +247,7 @@ impl Sql<'_> {
         let between = format!("{}_groups", self.user.table);
         let model = self.user.table.rsplit('.').next().unwrap_or_default().rsplit('_').next().unwrap_or_default();
         let (between, column) = (self.quoted(&between), self.quoted(&format!("{model}_id")));
-        format!("(SELECT {list} FROM {between} ug JOIN auth_group g ON g.id = ug.group_id WHERE ug.{column} = t.user_id) AS group_names")
+        format!("(SELECT {list} FROM {between} ug JOIN auth_group g ON g.id = ug.group_id WHERE ug.{column} = {of}) AS group_names")
     }
 
     fn quoted(&self, name: &str) -> String {

@@ -101,3 +101,29 @@ pub async fn authtoken(database: &Database) {
 pub fn sha256(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+/// `auth_user` and the groups as Django's migrations make them, with such users: name, hash, whether active. The first is of the group `staff`.
+pub async fn accounts(database: &Database, users: &[(&str, &str, bool)]) {
+    let [key, bool, moment, text] = types(database.kind);
+    let made = self::moment(database.kind, "2020-01-01 00:00:00");
+    let no = boolean(database.kind, false);
+    let rows: Vec<String> = users
+        .iter()
+        .map(|(name, hash, active)| {
+            let active = boolean(database.kind, *active);
+            format!("('{hash}', {no}, '{name}', '{}@x.example', {no}, {active}, {made})", name.to_lowercase())
+        })
+        .collect();
+    database
+        .run(&format!(
+            "CREATE TABLE auth_user (id {key}, password varchar(128) NOT NULL, is_superuser {bool} NOT NULL, username varchar(150) NOT NULL UNIQUE,
+                email {text} NOT NULL, is_staff {bool} NOT NULL, is_active {bool} NOT NULL, date_joined {moment} NOT NULL);
+            CREATE TABLE auth_group (id {key}, name varchar(150) NOT NULL UNIQUE);
+            CREATE TABLE auth_user_groups (id {key}, user_id integer NOT NULL, group_id integer NOT NULL);
+            INSERT INTO auth_user (password, is_superuser, username, email, is_staff, is_active, date_joined) VALUES {};
+            INSERT INTO auth_group (id, name) VALUES (1, 'staff'), (2, 'others');
+            INSERT INTO auth_user_groups (user_id, group_id) VALUES (1, 1), (1, 2)",
+            rows.join(", ")
+        ))
+        .await;
+}
