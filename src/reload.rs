@@ -10,11 +10,11 @@ use crate::auth::{CredentialNames, Scheme};
 use crate::config::Config;
 use crate::inbound::{Cleaning, ReservedNames};
 use crate::payload::PayloadLimits;
-use crate::proxy::route::Parts;
+use crate::proxy::route::{self, Parts};
 use crate::proxy::stamp::IdentityStamp;
 use crate::proxy::{Proxy, RequestIds, RouteTable, Stamp};
 use crate::server::World;
-use crate::server::tls::{Certificates, Prepared};
+use crate::server::tls::{self, Certificates, Prepared};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
 use crate::types::Report;
@@ -57,6 +57,7 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
             (name, scheme.map(Arc::new))
         })
         .collect();
+    check_client_certificates(&config.tls, &config.route, &schemes, report);
     let hsts = hsts(&config.listen.hsts, report);
     let parts = Parts { schemes: &schemes, upstream: &config.upstream, workers, telemetry };
     let routes = RouteTable::build(config.route, config.listen.hosts, &parts, report);
@@ -82,6 +83,19 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let stamp = Stamp::new(identity, credentials).without_parameters(parameters.copied());
     let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
     Some(Built { proxy, certificates })
+}
+
+/// A scheme that routes accept and that could never let anybody in is a mistake.
+fn check_client_certificates(tls: &tls::Settings, routes: &[route::Settings], schemes: &BTreeMap<String, Option<Arc<Scheme>>>, report: &mut Report) {
+    if tls.asks_for_certificates() {
+        return;
+    }
+    let accepted = |name: &String| routes.iter().filter_map(|route| route.accept.as_ref()).any(|names| names.contains(name));
+    for (name, _) in schemes.iter().filter(|(name, scheme)| scheme.as_ref().is_some_and(|it| it.needs_client_certificates()) && accepted(name)) {
+        let problem = "no client is asked for a certificate, so nobody could ever pass";
+        let remedy = "write client_auth = \"optional\" (or \"required\") and client_ca = \"PATH\" under [tls]";
+        report.error(&format!("auth.{name}.client-certificate"), problem, remedy);
+    }
 }
 
 /// Where the credentials of all schemes travel, also of those that no route accepts.

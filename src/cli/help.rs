@@ -81,6 +81,7 @@ pub const CERTS: &str = "\
 Examples:
   doorward certs
   doorward certs --out /etc/doorward/certs --name app.internal --name 10.0.0.7
+  doorward certs --client spiffe://cluster.local/ns/shop/sa/web
   curl --cacert certs/ca.crt https://localhost:8443/
 
 Exit codes:

@@ -65,10 +65,11 @@ enum Command {
     /// Asks for /readyz at listen.admin of the configuration. For health checks of containers and of init systems.
     #[command(after_long_help = help::HEALTH)]
     Health(health::Args),
-    /// Make a development CA and a server certificate
+    /// Make a development CA and a server certificate, or a client's
     ///
-    /// Writes ca.crt, ca.key, server.crt and server.key, the keys readable by their owner alone. Nothing that exists is
-    /// overwritten without --force, and the CA not even then: clients that trust it go on doing so. Not for production.
+    /// Writes ca.crt, ca.key, server.crt and server.key, the keys readable by their owner alone; with --client, client.crt and
+    /// client.key by the same CA. Nothing that exists is overwritten without --force, and the CA not even then: clients that
+    /// trust it go on doing so. Not for production.
     #[command(after_long_help = help::CERTS)]
     Certs(certs::Args),
     /// API keys in the store

@@ -28,6 +28,21 @@ pub fn some<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(deseri
     if list.is_empty() { Err(serde::de::Error::custom("the list is empty; leave the line out where all are meant")) } else { Ok(list) }
 }
 
+/// Reads one value, or a list of them that is not empty.
+pub fn one_or_more<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "expected a text, or a list of texts")]
+    enum OneOrMore<T> {
+        One(T),
+        More(Vec<T>),
+    }
+    match <OneOrMore<T> as serde::Deserialize>::deserialize(deserializer)? {
+        OneOrMore::One(one) => Ok(vec![one]),
+        OneOrMore::More(more) if more.is_empty() => Err(serde::de::Error::custom("the list is empty; leave the line out where none are meant")),
+        OneOrMore::More(more) => Ok(more),
+    }
+}
+
 /// Seconds since the Unix epoch by this machine's clock; 0 if the clock stands before 1970.
 #[must_use]
 pub fn unix_now() -> i64 {

@@ -19,6 +19,8 @@ mod aws_v4;
 mod basic;
 mod certificates;
 mod cli;
+mod client_certificate_ends;
+mod client_certificates;
 mod config_check;
 mod connections;
 mod demo;

@@ -10,6 +10,7 @@ use crate::support::gateways::Signer;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, claims_but};
 use crate::support::kubernetes::{self, Cluster};
 use crate::support::message_signature::{self, Signature};
+use crate::support::pki::{Ca, uri};
 use crate::support::s3::S3;
 use crate::support::senders::{self, Sender};
 use crate::support::setup::{HOST, Setup};
@@ -18,7 +19,7 @@ use crate::support::world::{PASSWORD, SCHEMES, World, basic, bearer};
 use crate::support::{now, query_hmac};
 
 /// All kinds that the binary knows; a test makes sure of that.
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 12] = [
     "fost",
     "query-hmac",
     "s3-v2",
@@ -30,6 +31,7 @@ const KINDS: [&str; 11] = [
     "token",
     "kubernetes-token-review",
     "basic",
+    "client-certificate",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +67,7 @@ struct Table {
     upstream: Upstream,
     provider: Provider,
     cluster: Cluster,
+    clients: Ca,
     key: Key,
     token: String,
     expired: String,
@@ -78,7 +81,11 @@ impl Table {
         let cluster = Cluster::start("own");
         cluster.mood(if mood == Mood::Well { kubernetes::Mood::Well } else { kubernetes::Mood::Down });
         provider.mood(mood);
+        let clients = Ca::new("Clients");
         let mut setup = Setup::new(&upstream.url())
+            .with("tls", "client_auth = \"optional\"\nclient_ca = \"clients.crt\"")
+            .file("clients.crt", &clients.pem())
+            .rest("[auth.client-certificate.client-certificate]\nuser_from = \"san-uri\"\nallow = [\"urn:web\"]")
             .file("sa/ca.crt", &cluster.ca.pem())
             .file("sa/token", "own")
             .rest(&format!(
@@ -112,7 +119,7 @@ impl Table {
             }
         })
         .await;
-        Self { gate: setup.start().await, upstream, provider, cluster, key, token, expired }
+        Self { gate: setup.start().await, upstream, provider, cluster, clients, key, token, expired }
     }
 
     /// The request of one cell; `None` where a scheme has no such thing.
@@ -124,6 +131,9 @@ impl Table {
         }
         if scheme == "webhook" {
             return delivery(&self.gate, wrong);
+        }
+        if scheme == "client-certificate" {
+            return certified(&self.gate, &self.clients, &target, wrong);
         }
         let fost = Fost::new().key(fost::KEY, secret.trim());
         let s3 = S3::new().key(fost::KEY, secret.trim());
@@ -249,6 +259,20 @@ fn delivery(gate: &Gateway, wrong: Wrong) -> Option<Call> {
     Some(gate.call("POST", target).headers(&headers).body(body))
 }
 
+/// One cell of the row `client-certificate`. One that is forged or over ends the handshake: there is no answer to look at. No source is
+/// asked.
+fn certified(gate: &Gateway, clients: &Ca, target: &str, wrong: Wrong) -> Option<Call> {
+    let name = match wrong {
+        Wrong::Absent => return Some(gate.get(target)),
+        Wrong::Nothing => "urn:web",
+        Wrong::Malformed => "urn:web\u{7}",
+        Wrong::Elsewhere => "urn:other",
+        Wrong::Forged | Wrong::Expired | Wrong::SourceDown => return None,
+    };
+    let leaf = clients.issue(|params| params.subject_alt_names = vec![uri(name)]);
+    Some(Call::new(gate.https, gate.setup.ca.client_config_with(&leaf), "GET", target))
+}
+
 #[tokio::test]
 async fn every_kind_that_there_is_stands_in_the_table() {
     assert_eq!(doorward::auth::SchemeSettings::KINDS, KINDS);
@@ -258,7 +282,7 @@ async fn every_kind_that_there_is_stands_in_the_table() {
 async fn every_scheme_answers_everything_that_can_be_wrong_as_the_table_says() {
     let table = Table::start(Mood::Well).await;
     let done = table.run(&ALL[..6]).await;
-    assert_eq!(done.len(), KINDS.len() * 6 - 3, "{done:?}");
+    assert_eq!(done.len(), KINDS.len() * 6 - 5, "{done:?}");
 }
 
 #[tokio::test]
