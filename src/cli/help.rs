@@ -155,6 +155,9 @@ Examples:
       --url --expires-in 10m GET https://localhost:8443/report.pdf
   curl --cacert certs/ca.crt \"$(doorward sign --scheme query-hmac \\
       --key 483a570a --secret-file api.key GET https://localhost:8443/hello/)\"
+  doorward sign --scheme fost --key aspnet --secret-file aspnet.key \\
+      --print-canonical GET 'https://localhost:8443/api/orders?page=2' \\
+      > canonical 2> headers
 
 A signature holds for max_skew of its scheme: 15 seconds for fost, 5 minutes
 for query-hmac, 15 minutes for s3-v2 and aws-v4, unless configured otherwise.

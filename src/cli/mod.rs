@@ -139,6 +139,14 @@ pub fn dispatch(line: CommandLine) -> ExitCode {
     })
 }
 
+/// Unix seconds of a moment on the command line: the seconds themselves, or a date.
+fn moment(text: &str) -> anyhow::Result<i64> {
+    match text.parse() {
+        Ok(seconds) => Ok(seconds),
+        Err(_) => text.parse::<doorward::types::Moment>().map(|moment| moment.0).map_err(|error| anyhow::anyhow!("{error}")),
+    }
+}
+
 /// Prints. Whoever reads may have stopped reading, as `head` does: that is no failure.
 fn say(text: &[u8]) -> anyhow::Result<ExitCode> {
     match std::io::stdout().write_all(text) {

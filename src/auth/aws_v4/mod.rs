@@ -175,7 +175,7 @@ impl Rules {
     fn settle(&self, signed: &Signed, found: &[u8; 32], key: Option<&PreparedKey>, path: &str, now: i64) -> Result<Accepted, Refusal> {
         let scope = self.scope(&signed.stamp);
         let hash = Sha256::new().chain_update(&signed.canonical).chain_update(signed.content.text(found)).finalize();
-        let document = format!("{}\n{}\n{}\n{}", request::ALGORITHM, signed.stamp, scope.text(), request::hex(&hash));
+        let document = request::string_to_sign(&signed.stamp, &scope, &hash);
         // One of each secret, and none is passed over once one has matched.
         let mut matching = None;
         for secret in self.keys.states(key) {

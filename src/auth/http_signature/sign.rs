@@ -9,7 +9,7 @@ use super::document::{Head, VERSIONS, document};
 use super::legacy;
 use super::parameters::Parameters;
 use super::{Algorithm, Dialect, date};
-use crate::auth::SignError;
+use crate::auth::{SignError, WithText};
 use crate::types::Secret;
 
 /// How to sign.
@@ -32,6 +32,19 @@ pub fn request(
     body: &[u8],
     now: i64,
 ) -> Result<Vec<(String, String)>, SignError> {
+    request_and_text(manner, (key, secret), method, target, headers, body, now).map(|(headers, _)| headers)
+}
+
+/// As [`request`], and the bytes that were signed.
+pub fn request_and_text(
+    manner: Manner,
+    (key, secret): (&str, &Secret),
+    method: &Method,
+    target: &Uri,
+    headers: &[(String, String)],
+    body: &[u8],
+    now: i64,
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
     if key.contains(['"', '\\', '#']) || !key.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
         return Err(SignError::Url("this key's name cannot be written in a signature of this scheme"));
     }
@@ -61,12 +74,20 @@ pub fn request(
     let sent = target.path_and_query().map_or("/", |target| target.as_str());
     let head = Head { method, target: sent, path: &path, host: host.as_bytes(), headers: &map, length: None, proxy_authorization: None };
     let names: Vec<String> = std::iter::once("host".to_owned()).chain(signed.iter().map(|(name, _)| name.to_ascii_lowercase())).collect();
-    signed.extend(credential(manner, key, secret, &head, &names, &date)?);
-    Ok(signed)
+    let (credential, text) = credential(manner, key, secret, &head, &names, &date)?;
+    signed.extend(credential);
+    Ok((signed, text))
 }
 
 /// The headers that carry the signature.
-fn credential(manner: Manner, key: &str, secret: &Secret, head: &Head<'_>, names: &[String], date: &str) -> Result<Vec<(String, String)>, SignError> {
+fn credential(
+    manner: Manner,
+    key: &str,
+    secret: &Secret,
+    head: &Head<'_>,
+    names: &[String],
+    date: &str,
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
     let algorithm = manner.algorithm.name();
     let tag = |document: &[u8]| manner.algorithm.sign(secret, document).map(|tag| STANDARD.encode(tag)).ok_or(SignError::Secret);
     let mut all: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -76,12 +97,13 @@ fn credential(manner: Manner, key: &str, secret: &Secret, head: &Head<'_>, names
         let document = legacy::document(head, key, date, &all).map_err(|_| SignError::Url("the query cannot be signed in one way"))?;
         let document = document.into_iter().next().unwrap_or_default();
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        return Ok(vec![
+        let headers = vec![
             header("X-HMAC-ACCESS-KEY", key),
             header("X-HMAC-ALGORITHM", algorithm),
             header("X-HMAC-SIGNED-HEADERS", &all.join(";")),
             header("X-HMAC-SIGNATURE", &tag(&document)?),
-        ]);
+        ];
+        return Ok((headers, document));
     }
     let (word, name) = match manner.dialect {
         Dialect::Kong => ("hmac", "username"),
@@ -92,5 +114,5 @@ fn credential(manner: Manner, key: &str, secret: &Secret, head: &Head<'_>, names
     let document =
         document(head, manner.dialect, key, &all, &Parameters::default(), version).map_err(|_| SignError::Url("a header cannot be signed"))?;
     let value = format!("{word} {name}=\"{key}\",algorithm=\"{algorithm}\",headers=\"{}\",signature=\"{}\"", all.join(" "), tag(&document)?);
-    Ok(vec![("Authorization".to_owned(), value)])
+    Ok((vec![("Authorization".to_owned(), value)], document))
 }

@@ -61,6 +61,9 @@ pub enum SignError {
     Url(&'static str),
 }
 
+/// What a signer made, and the bytes that it signed.
+pub type WithText<T> = (T, Vec<u8>);
+
 /// How a scheme names the holders of keys.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {

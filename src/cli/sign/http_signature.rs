@@ -1,5 +1,6 @@
 //! `--scheme http-signature`.
 
+use doorward::auth::WithText;
 use doorward::auth::http_signature::{Algorithm, Dialect, sign};
 use http::HeaderName;
 
@@ -40,7 +41,7 @@ pub(super) fn is_own(name: &HeaderName) -> bool {
 }
 
 /// A signed request.
-pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
+pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<WithText<Signed>> {
     let Wanted { args, secret, method, uri, headers, body, .. } = *wanted;
     let dialect = match args.dialect {
         DialectName::Draft => Dialect::Draft,
@@ -55,10 +56,11 @@ pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
         AlgorithmName::Sha512 => Algorithm::HmacSha512,
     };
     let manner = sign::Manner { dialect, algorithm };
-    Ok(Signed::Headers(sign::request(manner, (&args.key, secret), method, uri, headers, body, wanted.now()?)?))
+    let (headers, text) = sign::request_and_text(manner, (&args.key, secret), method, uri, headers, body, wanted.now()?)?;
+    Ok((Signed::Headers(headers), text))
 }
 
 /// There is no such thing.
-pub(super) fn url() -> anyhow::Result<String> {
+pub(super) fn url() -> anyhow::Result<WithText<String>> {
     anyhow::bail!("--url: this scheme signs no URLs")
 }
