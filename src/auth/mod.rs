@@ -38,7 +38,7 @@ pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
 pub use order::{Witness, authenticate};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
 pub use refusal::{AuthError, ErrorForm, Refusal};
-pub use signing::{ALGORITHMS, SignError, WithText, valid_scope};
+pub use signing::{ALGORITHMS, Part, SignError, SignedText, WithText, valid_scope, visible};
 
 /// A caller whose credential was verified.
 #[derive(Debug)]

@@ -210,7 +210,7 @@ impl<'a> AccessLog<'a> {
     /// A body that turned out on its way not to be the one that was signed takes the identity back.
     fn settled(&mut self, access: &auth::Access, rejection: Rejection) -> Rejection {
         let Rejection::Payload(PayloadError::Mismatch(mismatch)) = rejection else { return rejection };
-        let refusal = auth::Refusal::Wrong(mismatch.0);
+        let refusal = auth::Refusal::from(mismatch);
         self.entry.user = None;
         self.telemetry.auth(self.entry.scheme.as_deref().unwrap_or("none"), "refused", refusal.code());
         let challenges = auth::challenges(access, &refusal);

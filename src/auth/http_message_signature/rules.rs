@@ -10,7 +10,7 @@ use super::MAX_SIGNATURES;
 use super::component::{self, CONTENT_DIGEST, Component, Message};
 use super::fields::{self, Params, Raw, Signed};
 use crate::auth::Refusal;
-use crate::auth::signing::KeySettings;
+use crate::auth::signing::{KeySettings, Parts};
 use crate::types::{HumanDuration, Report};
 
 /// Headers that are never there when signatures are looked at, as they end at this hop.
@@ -90,6 +90,14 @@ pub(super) struct Document {
     pub base: Vec<u8>,
     /// Until when it is good, Unix seconds.
     pub until: i64,
+}
+
+/// What should have been signed, by its parts: one for each component.
+pub(super) fn parts(document: &Document) -> Parts {
+    Parts::default().lines(&document.base, |at, _| match document.signed.components.get(at) {
+        Some(component) => component.part_name().into(),
+        None => "@signature-params".into(),
+    })
 }
 
 impl Rules {

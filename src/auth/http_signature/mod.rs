@@ -35,6 +35,7 @@ mod parameters;
 mod request;
 mod rules;
 pub mod sign;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -55,7 +56,7 @@ use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
 use crate::payload::{BodyCheck, Mismatch, Payload, Ready, Room};
 use crate::store::Stores;
-use crate::types::{HumanDuration, Report, unix_now};
+use crate::types::{HumanDuration, Report};
 
 pub use super::signing::{Algorithm, KeySettings};
 
@@ -126,7 +127,8 @@ pub struct HttpSignature {
 
 impl HttpSignature {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
-    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+    pub fn build(name: &str, mut settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        signing::debug(name, &mut settings.keys, stores);
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
         Some(Self { rules, room: Room::new(HELD), stores: Arc::clone(stores) })
     }
@@ -134,7 +136,7 @@ impl HttpSignature {
     /// Whether the request bears a credential of this scheme, and whose.
     pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
         let _ = conn;
-        let now = unix_now();
+        let now = self.stores.clock.now();
         let length = document::length(inbound);
         let head = Head::of(inbound, length);
         let Some(claimed) = request::claimed(&head, self.rules.dialect)? else { return Ok(None) };
@@ -142,7 +144,9 @@ impl HttpSignature {
         self.rules.covered(&signed.covers, inbound.headers())?;
         let until = self.rules.in_time(&signed.times, now)?;
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
-        let subject = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now)?;
+        let debugged = signing::is_debugged(key.as_deref(), &self.stores, now);
+        let judged = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now);
+        let subject = judged.map_err(|refusal| refusal.told(debugged, || text::parts(&signed, self.rules.dialect)))?;
         self.use_up(&signed, inbound, until, now).await?;
         self.check_body(inbound.payload(), signed, key.as_deref()).await?;
         Ok(Some(Identity { subject, scheme: Arc::clone(&self.rules.name), query_credentials: &[] }))
@@ -220,6 +224,6 @@ impl BodyCheck for KeyedBody {
 
     fn end(&mut self, _: &mut Ready) -> Result<(), Mismatch> {
         let good = self.macs.take().is_some_and(|macs| macs.match_any(&self.tag));
-        if good { Ok(()) } else { Err(Mismatch("the body is not the one whose MAC was signed")) }
+        if good { Ok(()) } else { Err(Mismatch::of("the body is not the one whose MAC was signed")) }
     }
 }

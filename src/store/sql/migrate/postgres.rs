@@ -48,7 +48,7 @@ const STEPS: &[(i64, &str)] = &[(
     );
     CREATE TABLE doorward_changes (topic TEXT NOT NULL PRIMARY KEY, version BIGINT NOT NULL);
     INSERT INTO doorward_changes VALUES ('keys', 0);"#,
-)];
+), (3, "ALTER TABLE api_keys ADD COLUMN debug_until BIGINT")];
 
 /// Views and tables of extensions are nobody's data.
 const TABLES: &str = "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
