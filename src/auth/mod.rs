@@ -14,6 +14,7 @@ mod jwt;
 mod order;
 mod policy;
 pub mod query_hmac;
+mod recorded;
 mod refusal;
 pub mod s3_v2;
 mod sender;
@@ -37,6 +38,7 @@ pub use crate::types::{claim, valid_user_name};
 pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
 pub use order::{Witness, authenticate};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
+pub use recorded::{Presented, Trial};
 pub use refusal::{AuthError, ErrorForm, Refusal};
 pub use signing::{ALGORITHMS, Part, SignError, SignedText, WithText, valid_scope, visible};
 

@@ -4,6 +4,7 @@ mod dial;
 mod forwarded;
 mod patience;
 mod pool;
+mod recorded;
 mod reject;
 pub mod route;
 pub mod stamp;
@@ -24,6 +25,7 @@ use crate::payload::{PayloadError, Progress, ResponseBody};
 use crate::telemetry::{AccessEntry, Telemetry};
 
 pub use forwarded::Stamp;
+pub use recorded::{Recorded, Unjudged};
 pub use reject::Rejection;
 pub use route::{Route, RouteTable};
 

@@ -17,6 +17,7 @@ mod chunks;
 mod content;
 mod date;
 mod query;
+mod recorded;
 mod request;
 mod secret;
 mod settings;

@@ -13,6 +13,7 @@
 //! a signed URL leaves out. The methods that change something are let in once per signature.
 
 mod key;
+mod recorded;
 mod request;
 pub mod sign;
 mod text;

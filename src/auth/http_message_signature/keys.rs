@@ -262,6 +262,12 @@ impl Keys {
         if good { Ok(()) } else { Err(Refusal::Wrong(UNLIKE)) }
     }
 
+    /// Whether `signed` was made by `key` over `text`, in place of what was sent.
+    pub(super) fn made_by(key: &Prepared, signed: &Signed, text: &[u8]) -> bool {
+        let candidates = key.candidates(signed.params.alg.as_deref()).into_iter();
+        candidates.fold(false, |good, (alg, material)| material.verifies(alg, text, &signed.signature) | good)
+    }
+
     fn dummies(&self, algorithm: Algorithm) -> impl Iterator<Item = &Material> {
         self.dummies.iter().filter(move |dummy| dummy.fits().contains(&algorithm))
     }

@@ -22,6 +22,7 @@ mod dictionary;
 mod digest;
 mod fields;
 mod keys;
+mod recorded;
 mod rules;
 pub mod sign;
 

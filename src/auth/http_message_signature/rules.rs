@@ -145,7 +145,7 @@ impl Rules {
     }
 
     /// Whether the signature is one of those that the configuration asks for.
-    fn asks_for(&self, raw: &Raw) -> bool {
+    pub(super) fn asks_for(&self, raw: &Raw) -> bool {
         self.label.as_deref().is_none_or(|label| label == raw.label()) && self.tag.as_deref().is_none_or(|tag| raw.tag() == Some(tag))
     }
 

@@ -32,6 +32,7 @@ mod digest;
 mod document;
 mod legacy;
 mod parameters;
+mod recorded;
 mod request;
 mod rules;
 pub mod sign;

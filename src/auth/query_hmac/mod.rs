@@ -10,6 +10,7 @@
 //! between query and body: so every signature is let in once, whatever its method. What reads differently but is written again
 //! the same is refused. A refusal is told as the origin does: 403 and `{"error": TEXT}`.
 
+mod recorded;
 mod request;
 pub mod sign;
 mod timestamp;

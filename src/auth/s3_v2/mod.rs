@@ -15,6 +15,7 @@
 mod date;
 mod document;
 mod query;
+mod recorded;
 mod request;
 pub mod sign;
 

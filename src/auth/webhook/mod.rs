@@ -18,6 +18,7 @@
 
 mod header;
 mod preset;
+mod recorded;
 mod rules;
 mod secrets;
 pub mod sign;
@@ -121,7 +122,7 @@ impl Default for Settings {
 /// The scheme.
 #[derive(Debug)]
 pub struct Webhook {
-    rules: Rules,
+    rules: Arc<Rules>,
     room: Arc<Room>,
     /// Until when the log shows what should have been signed. Unix seconds.
     debug_until: Option<i64>,
@@ -136,7 +137,7 @@ impl Webhook {
             report.warn("debug_signatures", DEBUGGED, "take it out once the fault is found; it ends by itself an hour after it was first read");
         }
         let rules = Rules::build(name, settings, report)?;
-        Some(Self { room: Room::new(rules.max_body), rules, debug_until, stores: Arc::clone(stores) })
+        Some(Self { room: Room::new(rules.max_body), rules: Arc::new(rules), debug_until, stores: Arc::clone(stores) })
     }
 
     /// Whether the request bears a credential of this scheme, and whose.

@@ -44,7 +44,7 @@ pub(super) struct Rules {
 pub(super) struct Delivery {
     signatures: Vec<(Made, Vec<u8>)>,
     /// Unix seconds.
-    time: Option<i64>,
+    pub(super) time: Option<i64>,
     pub(super) before: Vec<u8>,
     pub(super) after: Vec<u8>,
 }
@@ -208,6 +208,13 @@ impl Rules {
     pub(super) fn verifies(&self, delivery: &Delivery, message: &[u8]) -> bool {
         let tags = delivery.signatures.iter().filter(|(made, _)| *made == Made::Ed25519);
         tags.flat_map(|(_, tag)| self.secrets.public.iter().map(move |key| (key, tag))).any(|(key, tag)| key.verify_sig(message, tag).is_ok())
+    }
+
+    /// Whether any of the signatures is good for `text` in place of what was sent.
+    pub(super) fn made(&self, delivery: &Delivery, text: &[u8]) -> bool {
+        let mut measures = Measures { macs: self.form.algorithm.begin(&self.secrets.seeds), hash: Sha256::new() };
+        measures.update(text);
+        self.matches(delivery, &measures) | self.verifies(delivery, text)
     }
 
     /// What the replay memory keeps: what was signed, so that the same delivery under another of its signatures is still the same.
