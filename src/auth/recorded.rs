@@ -16,7 +16,9 @@ pub struct Presented {
 }
 
 /// The signature of a request and its key: says of any text whether it is what was signed. Compares in constant time.
-pub struct Trial(Box<dyn Fn(&[u8]) -> bool + Send + Sync>);
+pub struct Trial(Box<Signed>);
+
+type Signed = dyn Fn(&[u8]) -> bool + Send + Sync;
 
 impl Trial {
     pub(super) fn new(signed: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> Self {

@@ -94,6 +94,7 @@ Examples:
   doorward key add partner --public-key-file partner.pem --algorithm ed25519
   doorward key rotate aspnet && doorward key rotate aspnet --finish
   doorward key disable batch && doorward key enable batch
+  doorward key debug batch --for 10m && doorward key debug batch --off
   doorward key revoke batch
   doorward key import --from kong kong.yaml --dry-run
 
@@ -166,6 +167,21 @@ Sign when you send.
 Exit codes:
   0  signed
   1  the secret or the body cannot be read, or the request cannot be signed";
+
+pub const VERIFY: &str = "\
+The request is recorded as it was sent: request line, headers, an empty line,
+body. It is judged at the moment that it was signed, unless --at says another.
+What is printed holds whatever the request holds; never a secret.
+
+Examples:
+  doorward verify --request request.txt --key aspnet
+  doorward verify --request request.txt --key aspnet --theirs signed.txt
+  nc -l 9000 | doorward verify --request - --scheme partners --config doorward.toml
+
+Exit codes:
+  0  the request verifies
+  1  it does not; the reason is printed
+  2  the recording, the configuration or the command line is wrong";
 
 pub const VERIFY_IDENTITY: &str = "\
 Standard input is the head of a request as the application received it: the

@@ -19,6 +19,7 @@ mod inspect;
 mod listen;
 mod place;
 mod plain;
+mod recorded;
 mod redirect;
 mod serve;
 mod socket;
@@ -43,6 +44,7 @@ use crate::types::{ByteSize, HostPattern, HumanDuration, Report, some};
 pub use desk::{AdminSettings, Desk};
 pub use listen::Listeners;
 pub use place::Place;
+pub use recorded::read_recorded;
 
 /// `[listen]`.
 #[derive(Debug, Clone, Deserialize)]

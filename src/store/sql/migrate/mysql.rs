@@ -84,9 +84,9 @@ pub(in crate::store::sql) async fn run(connection: &mut MySqlConnection) -> Resu
     }
     for (number, statements) in STEPS.iter().filter(|step| step.0 > done) {
         for sql in *statements {
-            match sqlx::query(*sql).execute(&mut *connection).await {
-                Err(error) if column_is_there(&error) => {}
-                done => drop(done?),
+            let done = sqlx::query(*sql).execute(&mut *connection).await;
+            if !done.as_ref().err().is_some_and(column_is_there) {
+                done?;
             }
         }
         let note = "INSERT INTO doorward_schema (version, applied) VALUES (?, ?)";
