@@ -112,7 +112,8 @@ impl Payload {
         let piece = ready!(self.poll_source(cx)).transpose();
         let last = matches!(piece, Ok(None)) || self.source_ended();
         let Some(checking) = &mut self.checking else { return Poll::Ready(Ok(())) };
-        let done = if checking.failed { Err(Mismatch::of("the body failed before").into()) } else { piece.and_then(|piece| checking.step(piece, last)) };
+        let done =
+            if checking.failed { Err(Mismatch::of("the body failed before").into()) } else { piece.and_then(|piece| checking.step(piece, last)) };
         let settled = match &done {
             Ok(()) => checking.passed.then_some(State::Passed),
             Err(error) => {

@@ -55,6 +55,7 @@ mod replay;
 mod routes;
 mod s3_v2;
 mod secrets;
+mod signature_debugger;
 mod signed_bodies;
 mod store;
 mod store_outage;

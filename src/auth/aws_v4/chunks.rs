@@ -75,8 +75,8 @@ impl Chain {
     /// Goes on if `sent` is the signature of `text`.
     fn accept(&mut self, text: &str, sent: [u8; 32]) -> Result<(), Mismatch> {
         if self.key.clone().chain_update(text).verify_slice(&sent).is_err() {
-            let note = super::text::chunk(text, self.debugged).to_string();
-            return Err(Mismatch::of("the signature of a chunk or of the trailer").noting(note));
+            let note = super::text::chunk(text, self.debugged).told();
+            return Err(Mismatch::of("the signature of a chunk does not match").noting(note));
         }
         self.before = sent;
         Ok(())

@@ -135,7 +135,8 @@ impl AwsV4 {
                 nothing(inbound.payload(), &self.room).await?;
             }
             Content::Chunks(framing) => {
-                let chain = framing.signed.then(|| Chain::new(key, &signed.stamp, &self.rules.scope(&signed.stamp).text(), signed.tag).debugged(debugged));
+                let chain =
+                    framing.signed.then(|| Chain::new(key, &signed.stamp, &self.rules.scope(&signed.stamp).text(), signed.tag).debugged(debugged));
                 if chain.is_none() && !self.rules.allow_unsigned_payload {
                     return Err(Refusal::Malformed("a body that the signature does not cover").into());
                 }

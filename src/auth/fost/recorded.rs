@@ -3,8 +3,8 @@
 use super::key::Macs;
 use super::request::Head;
 use super::{Fost, request, url};
-use crate::auth::recorded::{Presented, Trial};
 use crate::auth::AuthError;
+use crate::auth::recorded::{Presented, Trial};
 use crate::inbound::Inbound;
 
 impl Fost {

@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::component::{self, Component, Message};
 use super::keys::Algorithm;
-use crate::auth::{SignError, WithText};
 use crate::auth::signing::PrivateKey;
+use crate::auth::{SignError, WithText};
 use crate::inbound::parse_host;
 use crate::types::Secret;
 

@@ -1,8 +1,8 @@
 //! A request that was recorded: see `auth/recorded.rs`.
 
+use super::HttpSignature;
 use super::document::{self, Head};
 use super::request::{self, Signed};
-use super::HttpSignature;
 use crate::auth::recorded::{Presented, Trial};
 use crate::auth::{AuthError, Refusal};
 use crate::inbound::Inbound;

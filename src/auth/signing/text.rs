@@ -74,15 +74,25 @@ impl SignedText {
         self.parts.iter().flat_map(of).collect()
     }
 
-    fn list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256={} bytes={}", hex(&self.digest), self.length)?;
+    /// What the log is told, but for why: one line.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let text = if self.shown { format!("; reads \"{}\"", self.readable()) } else { String::new() };
+        format!("what should have been signed: {}{text}", self.list())
+    }
+
+    fn list(&self) -> String {
+        let mut list = format!("sha256={} bytes={}", hex(&self.digest), self.length);
         for other in &self.others {
-            write!(f, " or sha256={}", hex(other))?;
+            list.push_str(&format!(" or sha256={}", hex(other)));
         }
         for (at, part) in self.parts.iter().take(MOST_LISTED).enumerate() {
-            write!(f, "{} {} {}", if at == 0 { ":" } else { "," }, part.name, part.length())?;
+            list.push_str(&format!("{} {} {}", if at == 0 { ":" } else { "," }, part.name, part.length()));
         }
-        if self.parts.len() > MOST_LISTED { write!(f, ", and {} more", self.parts.len() - MOST_LISTED) } else { Ok(()) }
+        if self.parts.len() > MOST_LISTED {
+            list.push_str(&format!(", and {} more", self.parts.len() - MOST_LISTED));
+        }
+        list
     }
 
     /// The text without bodies and credentials, in one line.
@@ -104,17 +114,13 @@ impl SignedText {
 
 impl fmt::Display for SignedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; what should have been signed: ", self.why)?;
-        self.list(f)?;
-        if self.shown { write!(f, "; reads \"{}\"", self.readable()) } else { Ok(()) }
+        write!(f, "{}; {}", self.why, self.told())
     }
 }
 
 impl fmt::Debug for SignedText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SignedText(")?;
-        self.list(f)?;
-        f.write_str(")")
+        write!(f, "SignedText({})", self.list())
     }
 }
 
@@ -192,7 +198,14 @@ impl Parts {
 
     /// All of it. `shown` says whether its `Display` shows the text.
     pub(in crate::auth) fn end(self, why: &'static str, shown: bool) -> SignedText {
-        SignedText { why, parts: self.parts, digest: self.hash.finalize().into(), others: self.others.into_iter().map(|hash| hash.finalize().into()).collect(), length: self.length, shown }
+        SignedText {
+            why,
+            parts: self.parts,
+            digest: self.hash.finalize().into(),
+            others: self.others.into_iter().map(|hash| hash.finalize().into()).collect(),
+            length: self.length,
+            shown,
+        }
     }
 
     fn count(&mut self, bytes: &[u8]) {
@@ -247,6 +260,75 @@ impl Refusal {
         match self.unlike() {
             Some(why) => Self::Mismatch(Box::new(parts().end(why, shown))),
             None => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(shown: bool) -> SignedText {
+        let mut parts = Parts::default().lines(b"GET\n/x\n\n", |at, _| ["method", "path", "query"][at].into());
+        parts.part("header authorization", b"authorization:s3cret", "");
+        parts.or(b"another");
+        parts.end(UNLIKE, shown)
+    }
+
+    #[test]
+    fn the_text_is_shown_to_whom_it_may_be_and_its_debug_form_shows_none() {
+        let whole = b"GET\n/x\n\nauthorization:s3cret";
+        let (hidden, shown) = (text(false), text(true));
+        assert_eq!((hidden.bytes(b""), hidden.digest), (whole.to_vec(), <[u8; 32]>::from(Sha256::digest(whole))));
+        let list = format!(
+            "sha256={} bytes=28 or sha256={}: method 3, path 2, query 0, header authorization 20",
+            hex(&Sha256::digest(whole)),
+            hex(&Sha256::digest(b"another"))
+        );
+        assert_eq!(hidden.to_string(), format!("the signature does not match; what should have been signed: {list}"));
+        assert_eq!(shown.to_string(), format!("{hidden}; reads \"GET\\n/x\\n\\nauthorization:<6 bytes>\""));
+        assert_eq!(format!("{shown:?}"), format!("SignedText({list})"));
+    }
+
+    #[test]
+    fn a_line_of_the_log_is_bounded_whatever_a_client_signs() {
+        let long = vec![b'a'; 100_000];
+        let mut parts = Parts::default();
+        for at in 0..1000 {
+            parts.part(format!("header {at}"), &long, "\n");
+        }
+        let told = parts.end(NO_KEY, true).told();
+        assert!(told.len() < 2 * MOST_SHOWN && told.contains("and 960 more") && told.contains('…'), "{}", told.len());
+    }
+
+    #[test]
+    fn what_does_not_show_is_written_as_an_escape() {
+        for (bytes, shown) in [
+            (&b"a b\t\r\n\"\\"[..], "a b\\t\\r\\n\\\"\\\\"),
+            (b"\x00\x1b[2J\x7f", "\\x00\\x1b[2J\\x7f"),
+            ("caf\u{e9} \u{202e}".as_bytes(), "caf\u{e9} \\xe2\\x80\\xae"),
+            (b"\xff\xc3", "\\xff\\xc3"),
+        ] {
+            assert_eq!(visible(bytes), shown);
+        }
+    }
+
+    #[test]
+    fn a_header_line_begins_with_a_name_and_a_colon() {
+        for (line, name) in
+            [("X-Date: now", Some("x-date")), ("(created): 1", Some("(created)")), (": x", None), ("GET /a:b", None), ("/a:b", None), ("x", None)]
+        {
+            assert_eq!(header_line(line.as_bytes()).as_deref(), name, "{line}");
+        }
+    }
+
+    #[test]
+    fn only_what_a_signature_is_wrong_for_is_told_with_its_text() {
+        let told = Refusal::Wrong(UNLIKE).told(false, Parts::default);
+        assert!(matches!(&told, Refusal::Mismatch(text) if text.why == UNLIKE) && told.code() == Refusal::Wrong(UNLIKE).code());
+        assert!(matches!(Refusal::Wrong(NO_KEY).told(false, Parts::default), Refusal::Mismatch(_)));
+        for other in [Refusal::Wrong("signed for another region or service"), Refusal::Expired, Refusal::Replayed] {
+            assert_eq!(other.clone().told(true, || unreachable!()), other);
         }
     }
 }

@@ -203,9 +203,15 @@ fn the_canonical_string_is_the_one_that_was_signed() {
     let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
     let aws = ["--key", "k", "--scheme", "aws-v4", "--region", "r", "--service", "execute-api"];
     for (line, want) in [
-        (&["--key", "k", "POST", "https://h/a?b=1", "--as", "bob", "--data", "{}"][..], "POST /a\n2009-01-24 09:36:00\nX-FOST-Headers X-FOST-User\nbob\n{}".to_owned()),
+        (
+            &["--key", "k", "POST", "https://h/a?b=1", "--as", "bob", "--data", "{}"][..],
+            "POST /a\n2009-01-24 09:36:00\nX-FOST-Headers X-FOST-User\nbob\n{}".to_owned(),
+        ),
         (&["--key", "k", "GET", "https://h/a?b=1", "--url"], "h/a?b=1\n1232789790".to_owned()),
-        (&["--key", "k", "--scheme", "query-hmac", "POST", "https://h/a?b=1", "--data", "{}"], "/a?b=1&timestamp=1232789760.250000&apikey=k{}".to_owned()),
+        (
+            &["--key", "k", "--scheme", "query-hmac", "POST", "https://h/a?b=1", "--data", "{}"],
+            "/a?b=1&timestamp=1232789760.250000&apikey=k{}".to_owned(),
+        ),
         (&["--key", "k", "--scheme", "s3-v2", "GET", "https://h/a?acl"], "GET\n\n\nSat, 24 Jan 2009 09:36:00 GMT\n/a?acl".to_owned()),
         (&["--key", "k", "--scheme", "s3-v2", "GET", "https://h/a?acl", "--url"], "GET\n\n\n1232789790\n/a?acl".to_owned()),
         (

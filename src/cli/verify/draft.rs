@@ -48,13 +48,20 @@ impl<'a> Draft<'a> {
         self.pieces.iter().flat_map(|piece| [piece.bytes.as_slice(), &piece.end].concat()).collect()
     }
 
-    /// The part in which a byte of the text is, and where it is in that.
+    /// The part in which a byte of the text is.
     pub(super) fn part_at(&self, at: usize) -> Option<&str> {
-        let mut begins = 0_usize;
-        self.pieces.iter().find_map(|piece| {
-            begins = begins.saturating_add(piece.bytes.len()).saturating_add(piece.end.len());
-            (at < begins).then_some(piece.name.as_str())
-        })
+        let parts = self.parts_up_to(at);
+        if at < self.length_of(parts) { self.pieces.get(parts.checked_sub(1)?).map(|piece| piece.name.as_str()) } else { None }
+    }
+
+    /// How many parts there are up to and with the one in which a byte of the text is; all for one behind its end.
+    pub(super) fn parts_up_to(&self, at: usize) -> usize {
+        (1..self.pieces.len()).find(|parts| at < self.length_of(*parts)).unwrap_or(self.pieces.len())
+    }
+
+    /// How long that many parts are together.
+    pub(super) fn length_of(&self, parts: usize) -> usize {
+        self.pieces.iter().take(parts).map(|piece| piece.bytes.len().saturating_add(piece.end.len())).sum()
     }
 
     /// Changes each part as `change` says; whether any is another one now.
@@ -84,7 +91,9 @@ impl<'a> Draft<'a> {
     pub(super) fn query(&mut self, change: impl Fn(&Facts, &[u8]) -> Option<Vec<u8>>) -> bool {
         self.each(|facts, piece| match piece.name.as_str() {
             "query" => change(facts, &piece.bytes),
-            "@query" | "@target-uri" | "(request-target)" | "@request-target" | "request line" | "request target" | "url" if !facts.query.is_empty() => {
+            "@query" | "@target-uri" | "(request-target)" | "@request-target" | "request line" | "request target" | "url"
+                if !facts.query.is_empty() =>
+            {
                 replaced(&piece.bytes, facts.query.as_bytes(), change(facts, facts.query.as_bytes())?)
             }
             "resource" => {

@@ -40,10 +40,10 @@ pub(super) fn explain(ours: &Draft<'_>, theirs: &[u8]) -> Vec<String> {
     said
 }
 
-/// The mistake that explains the first difference: with it both are alike beyond the line in which that is.
+/// The mistake that explains the first difference: with it both are alike beyond the part in which that is.
 fn best<'a>(draft: &Draft<'a>, text: &[u8], theirs: &[u8]) -> Option<(&'static Mistake, Draft<'a>)> {
     let first = common(text, theirs);
-    let line = theirs.iter().skip(first).position(|b| *b == b'\n').map_or(theirs.len(), |at| first.saturating_add(at));
+    let parts = draft.parts_up_to(first);
     let mut found: Option<(usize, &'static Mistake, Draft<'a>)> = None;
     for mistake in mistakes::all() {
         let mut next = draft.clone();
@@ -52,7 +52,7 @@ fn best<'a>(draft: &Draft<'a>, text: &[u8], theirs: &[u8]) -> Option<(&'static M
         }
         let text = next.text();
         let alike = if text == theirs { usize::MAX } else { common(&text, theirs) };
-        if alike > line && found.as_ref().is_none_or(|(most, ..)| alike > *most) {
+        if alike > first && alike >= next.length_of(parts) && found.as_ref().is_none_or(|(most, ..)| alike > *most) {
             found = Some((alike, mistake, next));
         }
     }

@@ -25,12 +25,16 @@ pub(super) const MISTAKES: &[Mistake] = &[
     mistake("signed the path with a slash at its end", "signs the path as it is sent", |d| {
         d.path(|path| (!path.ends_with(b"/")).then(|| [path, b"/"].concat()))
     }),
-    mistake("signed the path without the slash at its end", "signs the path as it is sent", |d| d.path(|path| path.strip_suffix(b"/").map(<[u8]>::to_vec))),
+    mistake("signed the path without the slash at its end", "signs the path as it is sent", |d| {
+        d.path(|path| path.strip_suffix(b"/").map(<[u8]>::to_vec))
+    }),
     mistake("signed the path without its query", "signs the query too", without_query),
     mistake("signed the whole URL in the place of the path", "signs the path alone", |d| {
         d.each(|facts, piece| (piece.name == "path").then(|| format!("https://{}{}", facts.host, facts.path).into_bytes()))
     }),
-    mistake("signed the query with its parameters sorted", "signs them in the order in which they are sent", |d| d.query(|_, query| Some(sorted(query)))),
+    mistake("signed the query with its parameters sorted", "signs them in the order in which they are sent", |d| {
+        d.query(|_, query| Some(sorted(query)))
+    }),
     mistake("signed the query with its parameters not sorted", "sorts them by name", |d| {
         d.query(|facts, query| (sorted(facts.query.as_bytes()) == query).then(|| facts.query.clone().into_bytes()))
     }),

@@ -9,10 +9,11 @@ use sqlx::MySqlConnection;
 use super::{Failure, judge};
 use crate::types::unix_now;
 
-const STEPS: &[(i64, &[&str])] = &[(
-    2,
-    &[
-        "CREATE TABLE IF NOT EXISTS api_keys (
+const STEPS: &[(i64, &[&str])] = &[
+    (
+        2,
+        &[
+            "CREATE TABLE IF NOT EXISTS api_keys (
             name VARCHAR(255) NOT NULL PRIMARY KEY,
             secret BLOB,
             next_secret BLOB,
@@ -31,7 +32,7 @@ const STEPS: &[(i64, &[&str])] = &[(
             created BIGINT NOT NULL,
             revoked BIGINT
         ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-        "CREATE TABLE IF NOT EXISTS tokens (
+            "CREATE TABLE IF NOT EXISTS tokens (
             id VARCHAR(64) NOT NULL PRIMARY KEY,
             hash BINARY(32) NOT NULL UNIQUE,
             user_name VARCHAR(255) NOT NULL,
@@ -40,7 +41,7 @@ const STEPS: &[(i64, &[&str])] = &[(
             expires BIGINT NOT NULL,
             revoked BIGINT
         ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-        "CREATE TABLE IF NOT EXISTS users (
+            "CREATE TABLE IF NOT EXISTS users (
             name VARCHAR(255) NOT NULL PRIMARY KEY,
             password_hash TEXT NOT NULL,
             email TEXT,
@@ -48,11 +49,13 @@ const STEPS: &[(i64, &[&str])] = &[(
             disabled BIGINT NOT NULL,
             created BIGINT NOT NULL
         ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-        "CREATE TABLE IF NOT EXISTS doorward_changes (topic VARCHAR(64) NOT NULL PRIMARY KEY, version BIGINT NOT NULL)
+            "CREATE TABLE IF NOT EXISTS doorward_changes (topic VARCHAR(64) NOT NULL PRIMARY KEY, version BIGINT NOT NULL)
          ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-        "INSERT INTO doorward_changes SELECT 'keys', 0 FROM (SELECT 1) AS one WHERE NOT EXISTS (SELECT 1 FROM doorward_changes)",
-    ],
-), (3, &["ALTER TABLE api_keys ADD COLUMN debug_until BIGINT"])];
+            "INSERT INTO doorward_changes SELECT 'keys', 0 FROM (SELECT 1) AS one WHERE NOT EXISTS (SELECT 1 FROM doorward_changes)",
+        ],
+    ),
+    (3, &["ALTER TABLE api_keys ADD COLUMN debug_until BIGINT"]),
+];
 
 const TABLES: &str = "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE()";
 const OURS: &str = "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'doorward_schema'";
