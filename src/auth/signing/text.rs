@@ -124,7 +124,7 @@ impl fmt::Debug for SignedText {
     }
 }
 
-/// Bytes in one line and in ASCII, but for letters of other scripts: `\n`, `\r`, `\t`, `\"`, `\\`, `\x00`.
+/// Bytes in one line and in ASCII, but for letters of other scripts: `\n`, `\r`, `\t`, `\\`, `\x00`.
 #[must_use]
 pub fn visible(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
@@ -134,7 +134,6 @@ pub fn visible(bytes: &[u8]) -> String {
                 '\n' => text.push_str("\\n"),
                 '\r' => text.push_str("\\r"),
                 '\t' => text.push_str("\\t"),
-                '"' => text.push_str("\\\""),
                 '\\' => text.push_str("\\\\"),
                 c if c.is_ascii_graphic() || c == ' ' || c.is_alphanumeric() => text.push(c),
                 c => text.extend(c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("\\x{byte:02x}"))),
@@ -304,7 +303,7 @@ mod tests {
     #[test]
     fn what_does_not_show_is_written_as_an_escape() {
         for (bytes, shown) in [
-            (&b"a b\t\r\n\"\\"[..], "a b\\t\\r\\n\\\"\\\\"),
+            (&b"a b\t\r\n\"\\"[..], "a b\\t\\r\\n\"\\\\"),
             (b"\x00\x1b[2J\x7f", "\\x00\\x1b[2J\\x7f"),
             ("caf\u{e9} \u{202e}".as_bytes(), "caf\u{e9} \\xe2\\x80\\xae"),
             (b"\xff\xc3", "\\xff\\xc3"),

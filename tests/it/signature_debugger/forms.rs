@@ -90,7 +90,6 @@ pub const FORMS: &[Form] = &[
         query: "q=query-value-5d1c",
         body: "",
         parts: &["method 3", "path 9", "header host 20", "payload hash 16"],
-        ..PLAIN
     },
     Form {
         name: "message",

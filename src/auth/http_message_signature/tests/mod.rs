@@ -112,7 +112,7 @@ impl Gate {
         let subject = self.keys.settle(&documents, &found, &case.path, now).map_err(|(_, refusal)| refusal)?;
         if let Some(mut digests) = digests {
             let body = Bytes::copy_from_slice(&case.body);
-            digests.take(body, &mut Ready::default()).and_then(|()| digests.end(&mut Ready::default())).map_err(|wrong| Refusal::from(wrong))?;
+            digests.take(body, &mut Ready::default()).and_then(|()| digests.end(&mut Ready::default())).map_err(Refusal::from)?;
         }
         Ok(Some(subject.user.clone()))
     }
