@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::fields::Signed;
 use super::rules::Document;
 use crate::auth::Refusal;
-use crate::auth::signing::{Holder, KeySettings, Manner, NO_KEY, PublicAlgorithm, UNLIKE, VerifyingKey};
+use crate::auth::signing::{Holder, KeySettings, Manner, NO_KEY, OTHER_WAY, PublicAlgorithm, UNLIKE, VerifyingKey};
 use crate::store::facts::Subject;
 use crate::store::keys::ApiKey;
 use crate::store::{Stores, Unavailable};
@@ -256,7 +256,7 @@ impl Keys {
             for dummy in self.dummies(alg) {
                 let _ = std::hint::black_box(dummy.verifies(alg, base, &signed.signature));
             }
-            return Err(Refusal::Wrong(if key.is_some() { "alg is not the key's, or not named where the key has several" } else { NO_KEY }));
+            return Err(Refusal::Wrong(if key.is_some() { OTHER_WAY } else { NO_KEY }));
         }
         let good = candidates.into_iter().fold(false, |good, (alg, material)| material.verifies(alg, base, &signed.signature) | good);
         if good { Ok(()) } else { Err(Refusal::Wrong(UNLIKE)) }

@@ -33,7 +33,7 @@ pub(super) use self::public::{PublicAlgorithm, VerifyingKey};
 pub(super) use self::settings::DEBUGGED;
 pub use self::settings::{KeySettings, valid_scope};
 pub(super) use self::spelling::{can_be_a_name, is_alias, name, tag, unescape, unescape_unless};
-pub(super) use self::text::{NO_KEY, Parts, UNLIKE, header_line, target as target_parts};
+pub(super) use self::text::{NO_KEY, OTHER_WAY, Parts, UNLIKE, header_line, target as target_parts};
 pub use self::text::{Part, SignedText, visible};
 
 /// All that keys may sign with, by the names of RFC 9421 where it has one. A scheme knows some of them.

@@ -23,6 +23,8 @@ use crate::payload::{Payload, Room};
 
 /// What a signature that does not match is told as.
 pub(in crate::auth) const UNLIKE: &str = "the signature does not match";
+/// The same for one that was made in a way which is not the key's.
+pub(in crate::auth) const OTHER_WAY: &str = "alg is not the key's, or not named where the key has several";
 /// And one by a key that nobody knows.
 pub(in crate::auth) const NO_KEY: &str = "no such key";
 
@@ -237,7 +239,7 @@ impl Refusal {
     /// Why, if it says that the signature is wrong or the key unknown: only then is it told what should have been signed.
     pub(in crate::auth) fn unlike(&self) -> Option<&'static str> {
         match self {
-            Self::Wrong(why) if *why == UNLIKE || *why == NO_KEY => Some(why),
+            Self::Wrong(why) if [UNLIKE, OTHER_WAY, NO_KEY].contains(why) => Some(why),
             Self::Wrong(_)
             | Self::Missing
             | Self::Unclaimed
@@ -325,7 +327,9 @@ mod tests {
     fn only_what_a_signature_is_wrong_for_is_told_with_its_text() {
         let told = Refusal::Wrong(UNLIKE).told(false, Parts::default);
         assert!(matches!(&told, Refusal::Mismatch(text) if text.why == UNLIKE) && told.code() == Refusal::Wrong(UNLIKE).code());
-        assert!(matches!(Refusal::Wrong(NO_KEY).told(false, Parts::default), Refusal::Mismatch(_)));
+        for why in [NO_KEY, OTHER_WAY] {
+            assert!(matches!(Refusal::Wrong(why).told(false, Parts::default), Refusal::Mismatch(_)));
+        }
         for other in [Refusal::Wrong("signed for another region or service"), Refusal::Expired, Refusal::Replayed] {
             assert_eq!(other.clone().told(true, || unreachable!()), other);
         }
