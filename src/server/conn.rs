@@ -4,12 +4,11 @@
 //! or do not send meanwhile (half a preface, half a frame, half a head), and the socket ends those that read too slowly.
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,15 +21,17 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Limits;
-use super::control::{Control, Order};
+use super::control::Control;
 use super::failures::{self, Failure, Failures};
 use super::flight::{Streams, Tracked};
 use super::frames::{Begun, Frames};
 use super::inspect::{self, Inspected, Verdict};
+use super::obey::{Obeyed, Rested, obey, rest};
 use super::socket::{Accepted, Paced};
 use crate::inbound::{ClientCertificate, Conn, HeadFault, Open};
 use crate::telemetry::Telemetry;
@@ -73,6 +74,8 @@ pub(super) struct Shared<A> {
     pub(super) limits: Limits,
     pub(super) telemetry: Telemetry,
     pub(super) failures: Arc<Failures>,
+    /// How many connections hold no more than TLS needs.
+    pub(super) resting: Arc<AtomicUsize>,
     /// Whether clients are told not to send another request.
     pub(super) draining: AtomicBool,
 }
@@ -131,9 +134,9 @@ async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
     let head = usize::try_from(shared.limits.max_header_bytes.0).unwrap_or(usize::MAX);
     let builder = http1_builder(&shared.limits);
     let verdict = Arc::new(Verdict::default());
-    let io = TokioIo::new(Inspected::new(tls, inspect::Http1::new(head, Arc::clone(&verdict))));
-    let (requests, all) = (Arc::clone(control), Arc::new((Arc::clone(conn), Arc::clone(shared), verdict)));
-    let service = service_fn(move |request| {
+    let mut io = TokioIo::new(Inspected::new(tls, inspect::Http1::new(head, Arc::clone(&verdict))));
+    let (requests, all) = (Arc::clone(control), Arc::new((Arc::clone(conn), Arc::clone(shared), Arc::clone(&verdict))));
+    let mut service = service_fn(move |request| {
         let (in_flight, all) = (requests.begin(), Arc::clone(&all));
         let head = all.2.next();
         // hyper keeps the place of a request's future while there is none: let that be a pointer.
@@ -148,9 +151,28 @@ async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
             Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, None)))
         })
     });
-    let served = builder.serve_connection(io, service).with_upgrades();
-    let ended = obey(served, control, http1::UpgradeableConnection::graceful_shutdown, || {}).await;
-    ended.map(|ended| ended.map_err(|error| (Failure::of(&error, false), error)))
+    loop {
+        let mut served = builder.serve_connection(io, service).with_upgrades();
+        let may_rest = || control.is_idle() && verdict.is_between_requests();
+        match obey(Pin::new(&mut served), control, http1::UpgradeableConnection::graceful_shutdown, || {}, may_rest).await {
+            Obeyed::Ended(ended) => return Some(ended.map_err(|error| (Failure::of(&error, false), error))),
+            Obeyed::Killed => return None,
+            Obeyed::Resting => {}
+        }
+        // hyper's buffers and its memory of the last head go; what TLS needs stays.
+        let Some(parts) = served.into_parts().filter(|parts| parts.read_buf.is_empty()) else { return Some(Ok(())) };
+        let mut stream = parts.io.into_inner();
+        match rest(stream.get_ref(), control, &shared.resting).await {
+            Rested::Asked => {}
+            Rested::Finished => {
+                // Whether the goodbye arrived changes nothing.
+                let _ = stream.shutdown().await;
+                return Some(Ok(()));
+            }
+            Rested::Killed => return None,
+        }
+        (io, service) = (TokioIo::new(stream), parts.service);
+    }
 }
 
 /// How HTTP/1.1 is read.
@@ -202,8 +224,10 @@ async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
             failures::refused(&shared.telemetry, conn, missing);
         }
     };
-    let ended = obey(served, control, http2::Connection::graceful_shutdown, look).await;
-    ended.map(|ended| ended.map_err(|error| (Failure::of(&error, begun.long_head()), error)))
+    match obey(pin!(served), control, http2::Connection::graceful_shutdown, look, || false).await {
+        Obeyed::Ended(ended) => Some(ended.map_err(|error| (Failure::of(&error, begun.long_head()), error))),
+        Obeyed::Killed | Obeyed::Resting => None,
+    }
 }
 
 /// RFC 6585 section 5. Over HTTP/1.1 hyper holds the same limits.
@@ -223,30 +247,4 @@ fn list_size<B>(request: &Request<B>) -> u64 {
     let pseudo = ":method:scheme:path:authority".len() + "https".len() + request.method().as_str().len() + path + authority + 4 * OVERHEAD;
     let fields = request.headers().iter().fold(0_usize, |size, (name, value)| size.saturating_add(name.as_str().len() + value.len() + OVERHEAD));
     u64::try_from(pseudo.saturating_add(fields)).unwrap_or(u64::MAX)
-}
-
-/// Runs a connection and does what its worker orders; calls `look` whenever it has done what it could. `None` if it was killed.
-async fn obey<C>(served: C, control: &Control, finish: impl Fn(Pin<&mut C>), look: impl Fn()) -> Option<hyper::Result<()>>
-where
-    C: Future<Output = hyper::Result<()>>,
-{
-    let mut served = pin!(served);
-    let mut finishing = false;
-    poll_fn(|cx| {
-        match control.take_order(cx.waker()) {
-            Some(Order::Kill) => return Poll::Ready(None),
-            Some(Order::Finish) => {
-                finishing = true;
-                finish(served.as_mut());
-            }
-            None => {}
-        }
-        let ended = served.as_mut().poll(cx).map(Some);
-        // What comes after a goodbye is passed over, not refused; and an error is told as such.
-        if !finishing && !matches!(ended, Poll::Ready(Some(Err(_)))) {
-            look();
-        }
-        ended
-    })
-    .await
 }

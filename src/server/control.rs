@@ -9,6 +9,8 @@
 //!                       v
 //!               never served: Kill        served: Finish (GOAWAY, close between requests), after a grace Kill
 //! ```
+//!
+//! One that has served requests and does nothing for a while is told to rest: it gives its buffers back.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -23,6 +25,8 @@ use super::socket::{LEAST_PROGRESS, Traffic};
 /// What a connection is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
+    /// Give back what only a request needs, until the next one. For HTTP/1.1 alone.
+    Rest,
     /// Serve what is in flight, take nothing new, close.
     Finish,
     /// End at once.
@@ -30,8 +34,12 @@ pub(super) enum Order {
 }
 
 const NO_ORDER: u8 = 0;
-const FINISH: u8 = 1;
-const KILL: u8 = 2;
+const REST: u8 = 1;
+const FINISH: u8 = 2;
+const KILL: u8 = 3;
+
+/// How long a connection does nothing before it rests: those of a page's next click do not.
+const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// Shared by a connection and its worker.
 #[derive(Debug, Default)]
@@ -71,14 +79,21 @@ impl Control {
             return None;
         }
         match self.order.swap(NO_ORDER, Ordering::AcqRel) {
+            REST => Some(Order::Rest),
             FINISH => Some(Order::Finish),
             KILL => Some(Order::Kill),
             _ => None,
         }
     }
 
-    fn give(&self, order: Order) {
+    /// Whether no request is being served, and all that was to be sent is sent.
+    pub(super) fn is_idle(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) == 0 && !self.traffic.is_blocked()
+    }
+
+    pub(super) fn give(&self, order: Order) {
         let number = match order {
+            Order::Rest => REST,
             Order::Finish => FINISH,
             Order::Kill => KILL,
         };
@@ -141,6 +156,8 @@ struct Entry {
 struct Observed {
     started: u64,
     idle_since: Option<Instant>,
+    /// Whether it was told to rest since its last request.
+    resting: bool,
     /// When it was told to finish, and what it had written by then.
     finishing: Option<(Instant, u64)>,
 }
@@ -199,6 +216,7 @@ impl Observed {
         // A client that reads slowly has a limit of its own, in the socket.
         if busy || control.traffic.is_blocked() || started != self.started {
             self.idle_since = None;
+            self.resting = false;
         }
         self.started = started;
         if busy || control.traffic.is_blocked() {
@@ -211,7 +229,9 @@ impl Observed {
             (true, false) => patience.first,
         };
         if idle < limit {
-            return None;
+            let rests = !self.resting && idle >= REST_AFTER && started > 0 && !control.http2.load(Ordering::Relaxed);
+            self.resting |= rests;
+            return rests.then_some(Order::Rest);
         }
         self.finishing = Some((now, written));
         Some(if started > 0 { Order::Finish } else { Order::Kill })
@@ -265,7 +285,20 @@ mod tests {
         drop(conn.control.begin());
         assert_eq!(conn.at(0, false), None);
         drop(conn.control.begin());
-        assert_eq!([conn.at(9, false), conn.at(18, false), conn.at(19, false)], [None, None, Some(Order::Finish)]);
+        assert_eq!([conn.at(9, false), conn.at(18, false), conn.at(19, false)], [None, Some(Order::Rest), Some(Order::Finish)]);
+    }
+
+    #[test]
+    fn an_http1_connection_is_told_to_rest_once_after_each_time_it_asked() {
+        let mut conn = Watched::new(false);
+        assert_eq!([conn.at(0, false), conn.at(2, false)], [None, None], "it never asked");
+        for start in [2, 6] {
+            drop(conn.control.begin());
+            assert_eq!([0, 1, 2, 3].map(|second| conn.at(start + second, false)), [None, Some(Order::Rest), None, None]);
+        }
+        let mut conn = Watched::new(true);
+        drop(conn.control.begin());
+        assert_eq!([conn.at(0, false), conn.at(5, false)], [None, None], "HTTP/2");
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl<T, I: Inspect> Inspected<T, I> {
         Self { stream, inspect, broken: None }
     }
 
+    /// The stream that is looked at.
+    pub(super) fn get_ref(&self) -> &T {
+        &self.stream
+    }
+
     fn wrote<R>(&mut self, outcome: Poll<R>) -> Poll<R> {
         self.inspect.write_waits(outcome.is_pending());
         outcome
@@ -98,6 +103,8 @@ impl<T: AsyncWrite + Unpin, I: Inspect> AsyncWrite for Inspected<T, I> {
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     asked: AtomicU64,
+    /// After how many whole heads the last byte that was read was the end of one without a body; 0 where it was not.
+    between: AtomicU64,
     fault: OnceLock<(u64, HeadFault)>,
     tunnel: AtomicBool,
 }
@@ -111,6 +118,12 @@ impl Verdict {
             Some((from, fault)) if number >= *from => Err(*fault),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Whether every request that was read has been handed out, and nothing of the last one is still to come or unread.
+    pub(super) fn is_between_requests(&self) -> bool {
+        let (heads, asked) = (self.between.load(Ordering::Relaxed), self.asked.load(Ordering::Relaxed));
+        heads > 0 && heads == asked && self.fault.get().is_none() && !self.tunnel.load(Ordering::Relaxed)
     }
 
     /// What comes from now on is no HTTP any more.
@@ -138,7 +151,9 @@ impl Inspect for Http1 {
         if self.verdict.tunnel.load(Ordering::Relaxed) {
             return Ok(());
         }
-        match self.heads.read(bytes) {
+        let found = self.heads.read(bytes);
+        self.verdict.between.store(if self.heads.ends_with_a_bare_head() { self.heads.clear() } else { 0 }, Ordering::Relaxed);
+        match found {
             Found::Clear => {}
             Found::Fault(number, fault) => {
                 // There is one at most: nothing is followed after it.

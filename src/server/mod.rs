@@ -17,6 +17,7 @@ mod flight;
 mod frames;
 mod inspect;
 mod listen;
+mod obey;
 mod place;
 mod plain;
 mod recorded;

@@ -3,7 +3,7 @@
 use std::future::{Future, ready};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -39,12 +39,12 @@ pub(super) async fn serve<A: Answer>(
     let Listeners { https, http, admin, redirect, desk, trusted } = listeners;
     let serving = Arc::new(AtomicBool::new(false));
     let (phase, watching) = watch::channel(Phase::Serving);
-    let shared = Arc::new(Shared { answer, limits, telemetry, failures: Arc::default(), draining: AtomicBool::new(false) });
+    let shared = Arc::new(Shared { answer, limits, telemetry, failures: Arc::default(), resting: Arc::default(), draining: AtomicBool::new(false) });
     let (crew, threads) = Crew::hire(worker_count(), &shared, &watching)?;
     let (limits, telemetry) = (&shared.limits, &shared.telemetry);
     let open = crew.open();
     let addresses = Addresses::new(limits.per_address(), trusted);
-    count(open.clone(), Arc::clone(&shared.failures), Arc::clone(&addresses), telemetry);
+    count(open.clone(), Arc::clone(&shared.resting), Arc::clone(&shared.failures), Arc::clone(&addresses), telemetry);
 
     let mut beside = JoinSet::new();
     if let Some(listener) = admin {
@@ -123,11 +123,13 @@ impl Gate {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts are far below the 53 bits that a float keeps")]
-fn count(open: OpenCount, failures: Arc<Failures>, addresses: Arc<Addresses>, telemetry: &Telemetry) {
+fn count(open: OpenCount, resting: Arc<AtomicUsize>, failures: Arc<Failures>, addresses: Arc<Addresses>, telemetry: &Telemetry) {
     telemetry.register_source(Box::new(move || {
         let mut samples = failures.samples();
         let (name, help) = ("doorward_open_connections", "Client connections that are open");
         samples.push(Sample { name, help, kind: Kind::Gauge, labels: Vec::new(), value: open.get() as f64 });
+        let (name, help) = ("doorward_resting_connections", "Open connections that hold no buffers because nothing is asked of them");
+        samples.push(Sample { name, help, kind: Kind::Gauge, labels: Vec::new(), value: resting.load(Ordering::Relaxed) as f64 });
         let (name, help) = ("doorward_connections_refused_total", "Client connections that were closed at once, by reason");
         let labels = vec![("reason", "address".to_owned())];
         samples.push(Sample { name, help, kind: Kind::Counter, labels, value: addresses.refused() as f64 });

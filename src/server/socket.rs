@@ -123,6 +123,15 @@ impl Paced {
         })
     }
 
+    /// Ready when a read would find something: bytes, the end, or an error.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // What is wrong with the socket is told by the read.
+        match &self.socket {
+            Socket::Tcp(stream) => stream.poll_read_ready(cx).map(|_| ()),
+            Socket::Unix(stream) => stream.poll_read_ready(cx).map(|_| ()),
+        }
+    }
+
     /// Judges the outcome of a write.
     fn pace(&mut self, cx: &mut Context<'_>, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         let Some(period) = self.period else { return self.count(outcome) };

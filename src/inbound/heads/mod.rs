@@ -91,6 +91,8 @@ pub struct Heads {
     partial: Vec<u8>,
     longest: usize,
     clear: u64,
+    /// Whether the last head that ended has no body.
+    bare: bool,
 }
 
 #[derive(Debug)]
@@ -116,13 +118,19 @@ impl Heads {
     /// `longest`: the limit for a whole head, and so for a line of it.
     #[must_use]
     pub fn new(longest: usize) -> Self {
-        Self { part: Part::Head, head: Head::default(), partial: Vec::new(), longest, clear: 0 }
+        Self { part: Part::Head, head: Head::default(), partial: Vec::new(), longest, clear: 0, bare: false }
     }
 
     /// How many whole heads were found to be clear.
     #[must_use]
     pub fn clear(&self) -> u64 {
         self.clear
+    }
+
+    /// Whether the last byte was the end of a head that no body follows.
+    #[must_use]
+    pub fn ends_with_a_bare_head(&self) -> bool {
+        self.bare && matches!(self.part, Part::Head) && self.partial.is_empty() && !self.head.begun && !self.head.blank
     }
 
     /// Follows the bytes that are read next.
@@ -179,6 +187,7 @@ impl Heads {
             if ended {
                 self.clear = self.clear.saturating_add(1);
                 self.part = std::mem::take(&mut self.head).body();
+                self.bare = matches!(self.part, Part::Head);
                 return Ok(bytes.get(start..).unwrap_or_default());
             }
         }

@@ -3,6 +3,7 @@
 mod drain;
 mod idle;
 mod requests;
+mod resting;
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -111,6 +112,13 @@ impl Answer for Arc<Play> {
             "/endless" => {
                 self.endless.fetch_add(1, Ordering::Relaxed);
                 PlayBody::Endless(Arc::clone(&self.dropped))
+            }
+            "/read" => {
+                let mut body = request.into_body();
+                while let Some(piece) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                    piece.unwrap();
+                }
+                PlayBody::Text(Some(Bytes::from_static(b"read")))
             }
             "/panic" => panic!("on purpose"),
             "/tunnel" => {
