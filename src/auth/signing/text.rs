@@ -292,6 +292,16 @@ mod tests {
     }
 
     #[test]
+    fn another_reading_goes_on_like_the_first() {
+        let mut parts = Parts::default();
+        parts.part("path", b"/%41", "\n");
+        parts.or(b"/A\n");
+        parts.part("query", b"q", "");
+        let text = parts.end(UNLIKE, false);
+        assert_eq!((text.digest, text.others), (Sha256::digest(b"/%41\nq").into(), vec![Sha256::digest(b"/A\nq").into()]));
+    }
+
+    #[test]
     fn a_line_of_the_log_is_bounded_whatever_a_client_signs() {
         let long = vec![b'a'; 100_000];
         let mut parts = Parts::default();

@@ -37,6 +37,16 @@ pub const FORMS: &[Form] = &[
         ..PLAIN
     },
     Form {
+        name: "fostget",
+        kind: "fost",
+        options: &["--scheme", "fost"],
+        method: "GET",
+        query: "q=query-value-5d1c",
+        body: "",
+        parts: &["method 3", "path 10", "timestamp 19", "header x-fost-headers 14", "query 18"],
+        ..PLAIN
+    },
+    Form {
         name: "fosturl",
         kind: "fost",
         options: &["--scheme", "fost", "--url"],
