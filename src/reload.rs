@@ -48,6 +48,22 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let _ = config.admin.read(config.listen.admin.is_some(), report);
     config.log.check(report);
     let certificates = Certificates::prepare(&config.tls, report);
+    let gate = build_gate(config, stores, telemetry, workers, report);
+    Some(Built { proxy: gate?.proxy, certificates: certificates? })
+}
+
+/// Who judges requests.
+#[derive(Debug)]
+pub struct Gate {
+    /// Routes, schemes, policies.
+    pub proxy: Proxy,
+    /// The schemes by their names, also those that no route accepts.
+    pub schemes: BTreeMap<String, Arc<Scheme>>,
+}
+
+/// Builds what judges requests, without the listeners and certificates that bring them. Reports every mistake, also those that `report`
+/// holds already, and builds nothing if there is one.
+pub fn build_gate(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Gate> {
     let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));
     let schemes: BTreeMap<String, Option<Arc<Scheme>>> = config
         .auth
@@ -61,7 +77,7 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let hsts = hsts(&config.listen.hsts, report);
     let parts = Parts { schemes: &schemes, upstream: &config.upstream, workers, telemetry };
     let routes = RouteTable::build(config.route, config.listen.hosts, &parts, report);
-    let (certificates, identity, routes) = (certificates?, identity?, routes?);
+    let (identity, routes) = (identity?, routes?);
     let mut credentials = credentials(&schemes);
     credentials.headers.extend(identity.shared_names());
     let reserved = ReservedNames::new(identity.reserved(), &credentials.headers);
@@ -82,7 +98,8 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let parameters = schemes.values().flatten().flat_map(|scheme| scheme.parameters());
     let stamp = Stamp::new(identity, credentials).without_parameters(parameters.copied());
     let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
-    Some(Built { proxy, certificates })
+    let schemes = schemes.into_iter().filter_map(|(name, scheme)| Some((name, scheme?))).collect();
+    Some(Gate { proxy, schemes })
 }
 
 /// A scheme that routes accept and that could never let anybody in is a mistake.

@@ -15,6 +15,7 @@ mod jwt;
 mod order;
 mod policy;
 pub mod query_hmac;
+mod recorded;
 mod refusal;
 pub mod s3_v2;
 mod sender;
@@ -38,8 +39,9 @@ pub use crate::types::{claim, valid_user_name};
 pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
 pub use order::{Witness, authenticate};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
+pub use recorded::{Presented, Trial};
 pub use refusal::{AuthError, ErrorForm, Refusal};
-pub use signing::{ALGORITHMS, SignError, valid_scope};
+pub use signing::{ALGORITHMS, Part, SignError, SignedText, WithText, valid_scope, visible};
 
 /// A caller whose credential was verified.
 #[derive(Debug)]

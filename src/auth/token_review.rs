@@ -163,6 +163,8 @@ impl TokenReview {
             Refusal::Unclaimed
             | Refusal::Malformed(_)
             | Refusal::Wrong(_)
+            | Refusal::Mismatch(_)
+            | Refusal::WrongBody(_)
             | Refusal::NotYetValid
             | Refusal::Skewed(_)
             | Refusal::WrongAudience

@@ -160,17 +160,7 @@ type Ended = Option<Result<(), (Failure, hyper::Error)>>;
 
 async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
     let head = usize::try_from(shared.limits.max_header_bytes.0).unwrap_or(usize::MAX);
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        // The watchlist limits the time for a head; a timer per request would cost more and do the same.
-        .header_read_timeout(None::<Duration>)
-        .max_header_size(head)
-        .max_buf_size(BUFFER.max(head));
-    if shared.limits.max_headers != 100 {
-        // hyper's own limit, 100, comes without an allocation per request.
-        builder.max_headers(shared.limits.max_headers);
-    }
+    let builder = http1_builder(&shared.limits);
     let verdict = Arc::new(Verdict::default());
     let mut io = TokioIo::new(Inspected::new(tls, inspect::Http1::new(head, Arc::clone(&verdict))));
     let (requests, all) = (Arc::clone(control), Arc::new((Arc::clone(conn), Arc::clone(shared), Arc::clone(&verdict))));
@@ -212,6 +202,23 @@ async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
         }
         (io, service) = (TokioIo::new(stream), parts.service);
     }
+}
+
+/// How HTTP/1.1 is read.
+pub(super) fn http1_builder(limits: &Limits) -> http1::Builder {
+    let head = usize::try_from(limits.max_header_bytes.0).unwrap_or(usize::MAX);
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // The watchlist limits the time for a head; a timer per request would cost more and do the same.
+        .header_read_timeout(None::<Duration>)
+        .max_header_size(head)
+        .max_buf_size(BUFFER.max(head));
+    if limits.max_headers != 100 {
+        // hyper's own limit, 100, comes without an allocation per request.
+        builder.max_headers(limits.max_headers);
+    }
+    builder
 }
 
 async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {

@@ -20,6 +20,7 @@ mod listen;
 mod obey;
 mod place;
 mod plain;
+mod recorded;
 mod redirect;
 mod serve;
 mod socket;
@@ -44,6 +45,7 @@ use crate::types::{ByteSize, HostPattern, HumanDuration, Report, some};
 pub use desk::{AdminSettings, Desk};
 pub use listen::Listeners;
 pub use place::Place;
+pub use recorded::read_recorded;
 
 /// `[listen]`.
 #[derive(Debug, Clone, Deserialize)]

@@ -4,6 +4,7 @@
 
 mod address;
 mod claim;
+mod clock;
 pub mod json;
 mod moment;
 mod name;
@@ -14,6 +15,7 @@ mod units;
 
 pub use address::AddressBlock;
 pub use claim::claim;
+pub use clock::Clock;
 pub use moment::{LAST_SECOND, Moment, whole_seconds};
 pub use name::valid_user_name;
 pub use pattern::{HostPattern, PathPattern};

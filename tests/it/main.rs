@@ -58,6 +58,7 @@ mod replay;
 mod routes;
 mod s3_v2;
 mod secrets;
+mod signature_debugger;
 mod signed_bodies;
 mod single_bits;
 mod store;

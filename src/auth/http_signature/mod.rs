@@ -33,9 +33,11 @@ mod document;
 mod legacy;
 mod parameters;
 mod public;
+mod recorded;
 mod request;
 mod rules;
 pub mod sign;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -58,7 +60,7 @@ use crate::inbound::{Conn, Inbound};
 use crate::payload::{BodyCheck, Mismatch, Payload, Ready, Room};
 use crate::store::Stores;
 use crate::store::facts::Subject;
-use crate::types::{HumanDuration, Report, unix_now};
+use crate::types::{HumanDuration, Report};
 
 pub use super::signing::{Algorithm, KeySettings};
 
@@ -129,7 +131,8 @@ pub struct HttpSignature {
 
 impl HttpSignature {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
-    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+    pub fn build(name: &str, mut settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        signing::debug(name, &mut settings.keys, stores);
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
         Some(Self { rules, room: Room::new(HELD), stores: Arc::clone(stores) })
     }
@@ -137,7 +140,7 @@ impl HttpSignature {
     /// Whether the request bears a credential of this scheme, and whose.
     pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
         let _ = conn;
-        let now = unix_now();
+        let now = self.stores.clock.now();
         let length = document::length(inbound);
         let head = Head::of(inbound, length);
         let Some(claimed) = request::claimed(&head, self.rules.dialect)? else { return Ok(None) };
@@ -153,14 +156,18 @@ impl HttpSignature {
     /// Who signed, and the key if it is a shared secret. Of two keys with one name, the one in the configuration wins, of whatever kind.
     async fn judge(&self, signed: &Signed, path: &str, now: i64) -> Result<(Arc<Subject>, Option<Cow<'_, PreparedKey>>), AuthError> {
         let rules = &self.rules;
+        let told = |refusal: Refusal, debugged| refusal.told(debugged, || text::parts(signed, rules.dialect));
         if signed.rsa.is_none() {
             let elsewhere = rules.public.get(&signed.key).is_some();
             let key = if elsewhere { None } else { rules.keys.find(&signed.key, &self.stores).await? };
-            return Ok((rules.settle(signed, key.as_deref(), path, now)?, key));
+            let debugged = signing::is_debugged(key.as_deref(), &self.stores, now);
+            let subject = rules.settle(signed, key.as_deref(), path, now).map_err(|refusal| told(refusal, debugged))?;
+            return Ok((subject, key));
         }
         let elsewhere = rules.keys.get(&signed.key).is_some();
         let key = if elsewhere { None } else { rules.public.find(&signed.key, &self.stores).await? };
-        Ok((rules.settle_public(signed, key.as_deref(), path, now)?, None))
+        let debugged = key.as_deref().is_some_and(|key| key.is_debugged(&self.stores, now));
+        Ok((rules.settle_public(signed, key.as_deref(), path, now).map_err(|refusal| told(refusal, debugged))?, None))
     }
 
     /// The signature does not need the body: it is used up before the body is read, so that no other request can use it while that
@@ -235,6 +242,6 @@ impl BodyCheck for KeyedBody {
 
     fn end(&mut self, _: &mut Ready) -> Result<(), Mismatch> {
         let good = self.macs.take().is_some_and(|macs| macs.match_any(&self.tag));
-        if good { Ok(()) } else { Err(Mismatch("the body is not the one whose MAC was signed")) }
+        if good { Ok(()) } else { Err(Mismatch::of("the body is not the one whose MAC was signed")) }
     }
 }

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::auth::Refusal;
-use crate::auth::signing::{Holder, KeySettings, Manner, PublicAlgorithm, VerifyingKey};
+use crate::auth::signing::{Holder, KeySettings, Manner, NO_KEY, PublicAlgorithm, UNLIKE, VerifyingKey};
 use crate::store::facts::Subject;
 use crate::store::keys::ApiKey;
 use crate::store::{Stores, Unavailable};
@@ -96,6 +96,11 @@ impl Prepared {
         }
         Ok(Some(Self { holder: Holder::new(key, MANNER), algorithm, keys }))
     }
+
+    /// Whether its wrong signatures are debugged at `now` (Unix seconds).
+    pub(super) fn is_debugged(&self, stores: &Stores, now: i64) -> bool {
+        self.holder.is_debugged(stores, now)
+    }
 }
 
 /// All public keys: those of the configuration, then those of the store.
@@ -174,8 +179,8 @@ impl PublicKeys {
                 Err(Refusal::Wrong("the key may not sign with this algorithm"))
             }
             Some(key) if good => key.holder.identify(None, path, now),
-            Some(_) => Err(Refusal::Wrong("the signature does not match")),
-            None => Err(Refusal::Wrong("no such key")),
+            Some(_) => Err(Refusal::Wrong(UNLIKE)),
+            None => Err(Refusal::Wrong(NO_KEY)),
         }
     }
 }

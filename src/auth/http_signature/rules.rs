@@ -10,7 +10,7 @@ use super::request::{Coverage, Signed, Times};
 use super::{Dialect, PreparedKey, Settings};
 use crate::auth::Refusal;
 use crate::auth::signing::{Algorithm, Seed};
-use crate::auth::signing::{KeySettings, Keyring, Manner, is_alias, memory};
+use crate::auth::signing::{KeySettings, Keyring, Manner, NO_KEY, UNLIKE, is_alias, memory};
 use crate::store::facts::Subject;
 use crate::types::Report;
 
@@ -119,8 +119,8 @@ impl Rules {
         match key {
             Some(key) if good && key.allows(algorithm.name()) => key.identify(None, path, now),
             Some(_) if good => Err(Refusal::Wrong("the key may not sign with this algorithm")),
-            Some(_) => Err(Refusal::Wrong("the signature does not match")),
-            None => Err(Refusal::Wrong("no such key")),
+            Some(_) => Err(Refusal::Wrong(UNLIKE)),
+            None => Err(Refusal::Wrong(NO_KEY)),
         }
     }
 

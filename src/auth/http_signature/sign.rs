@@ -9,8 +9,8 @@ use super::document::{Head, VERSIONS, document};
 use super::legacy;
 use super::parameters::Parameters;
 use super::{Algorithm, Dialect, date};
-use crate::auth::SignError;
 use crate::auth::signing::{PrivateKey, PublicAlgorithm};
+use crate::auth::{SignError, WithText};
 use crate::types::Secret;
 
 /// How to sign.
@@ -33,12 +33,25 @@ pub fn request(
     body: &[u8],
     now: i64,
 ) -> Result<Vec<(String, String)>, SignError> {
+    request_and_text(manner, (key, secret), method, target, headers, body, now).map(|(headers, _)| headers)
+}
+
+/// As [`request`], and the bytes that were signed.
+pub fn request_and_text(
+    manner: Manner,
+    (key, secret): (&str, &Secret),
+    method: &Method,
+    target: &Uri,
+    headers: &[(String, String)],
+    body: &[u8],
+    now: i64,
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
     let sign = |document: &[u8]| manner.algorithm.sign(secret, document).ok_or(SignError::Secret);
     signed(manner.dialect, (key, manner.algorithm.name(), &sign), method, target, headers, body, now)
 }
 
 /// The same in the draft's own dialect with an RSA key, PKCS#8 in PEM: RSASSA-PKCS1-v1_5 with SHA-256, called `rsa-sha256`, or with `pss` RSASSA-PSS
-/// with SHA-512, called `hs2019`.
+/// with SHA-512, called `hs2019`; and the bytes that were signed.
 pub fn request_by_rsa(
     (key, pem, pss): (&str, &Secret, bool),
     method: &Method,
@@ -46,7 +59,7 @@ pub fn request_by_rsa(
     headers: &[(String, String)],
     body: &[u8],
     now: i64,
-) -> Result<Vec<(String, String)>, SignError> {
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
     let (algorithm, name) = if pss { (PublicAlgorithm::RsaPssSha512, "hs2019") } else { (PublicAlgorithm::RsaV15Sha256, "rsa-sha256") };
     let private = PrivateKey::from_pem(pem).map_err(SignError::Key)?;
     let sign = |document: &[u8]| private.sign(algorithm, document).ok_or(SignError::Key("a private key of this scheme is an RSA key"));
@@ -64,7 +77,7 @@ fn signed(
     headers: &[(String, String)],
     body: &[u8],
     now: i64,
-) -> Result<Vec<(String, String)>, SignError> {
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
     let (key, _, sign) = signer;
     if key.contains(['"', '\\', '#']) || !key.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
         return Err(SignError::Url("this key's name cannot be written in a signature of this scheme"));
@@ -92,8 +105,9 @@ fn signed(
     let sent = target.path_and_query().map_or("/", |target| target.as_str());
     let head = Head { method, target: sent, path: &path, host: host.as_bytes(), headers: &map, length: None, proxy_authorization: None };
     let names: Vec<String> = std::iter::once("host".to_owned()).chain(signed.iter().map(|(name, _)| name.to_ascii_lowercase())).collect();
-    signed.extend(credential(dialect, signer, &head, &names, &date)?);
-    Ok(signed)
+    let (credential, text) = credential(dialect, signer, &head, &names, &date)?;
+    signed.extend(credential);
+    Ok((signed, text))
 }
 
 /// The headers that carry the signature.
@@ -103,7 +117,7 @@ fn credential(
     head: &Head<'_>,
     names: &[String],
     date: &str,
-) -> Result<Vec<(String, String)>, SignError> {
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
     let tag = |document: &[u8]| sign(document).map(|tag| STANDARD.encode(tag));
     let mut all: Vec<&str> = names.iter().map(String::as_str).collect();
     if dialect == Dialect::ApisixV1 {
@@ -112,12 +126,13 @@ fn credential(
         let document = legacy::document(head, key, date, &all).map_err(|_| SignError::Url("the query cannot be signed in one way"))?;
         let document = document.into_iter().next().unwrap_or_default();
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        return Ok(vec![
+        let headers = vec![
             header("X-HMAC-ACCESS-KEY", key),
             header("X-HMAC-ALGORITHM", algorithm),
             header("X-HMAC-SIGNED-HEADERS", &all.join(";")),
             header("X-HMAC-SIGNATURE", &tag(&document)?),
-        ]);
+        ];
+        return Ok((headers, document));
     }
     let (word, name) = match dialect {
         Dialect::Kong => ("hmac", "username"),
@@ -127,5 +142,5 @@ fn credential(
     let [version, ..] = VERSIONS;
     let document = document(head, dialect, key, &all, &Parameters::default(), version).map_err(|_| SignError::Url("a header cannot be signed"))?;
     let value = format!("{word} {name}=\"{key}\",algorithm=\"{algorithm}\",headers=\"{}\",signature=\"{}\"", all.join(" "), tag(&document)?);
-    Ok(vec![("Authorization".to_owned(), value)])
+    Ok((vec![("Authorization".to_owned(), value)], document))
 }

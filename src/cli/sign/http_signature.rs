@@ -1,6 +1,7 @@
 //! `--scheme http-signature`.
 
 use anyhow::{bail, ensure};
+use doorward::auth::WithText;
 use doorward::auth::http_signature::{Algorithm, Dialect, sign};
 use http::HeaderName;
 
@@ -50,7 +51,7 @@ pub(super) fn is_own(name: &HeaderName) -> bool {
 }
 
 /// A signed request.
-pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
+pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<WithText<Signed>> {
     let Wanted { args, secret, method, uri, headers, body, .. } = *wanted;
     let dialect = match args.dialect {
         DialectName::Draft => Dialect::Draft,
@@ -67,7 +68,8 @@ pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
                 bail!("--algorithm: a private key signs with rsa-sha256 or hs2019")
             }
         };
-        return Ok(Signed::Headers(sign::request_by_rsa((&args.key, secret, pss), method, uri, headers, body, wanted.now()?)?));
+        let (headers, text) = sign::request_by_rsa((&args.key, secret, pss), method, uri, headers, body, wanted.now()?)?;
+        return Ok((Signed::Headers(headers), text));
     }
     let algorithm = match args.algorithm {
         AlgorithmName::RsaSha256 | AlgorithmName::Hs2019 => bail!("--algorithm: the file holds no private key"),
@@ -77,10 +79,11 @@ pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
         AlgorithmName::Sha512 => Algorithm::HmacSha512,
     };
     let manner = sign::Manner { dialect, algorithm };
-    Ok(Signed::Headers(sign::request(manner, (&args.key, secret), method, uri, headers, body, wanted.now()?)?))
+    let (headers, text) = sign::request_and_text(manner, (&args.key, secret), method, uri, headers, body, wanted.now()?)?;
+    Ok((Signed::Headers(headers), text))
 }
 
 /// There is no such thing.
-pub(super) fn url() -> anyhow::Result<String> {
+pub(super) fn url() -> anyhow::Result<WithText<String>> {
     anyhow::bail!("--url: this scheme signs no URLs")
 }

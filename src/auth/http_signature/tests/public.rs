@@ -54,7 +54,7 @@ fn rules_of(toml: &str) -> Rules {
 fn signed_with(private: &Secret, pss: bool, method: &str, target: &str, body: &[u8]) -> Case {
     let case = Case::new(method, target);
     let uri: Uri = format!("https://{}{target}", case.host).parse().unwrap();
-    let lines = sign::request_by_rsa(("rsa", private, pss), &case.method, &uri, &[("X-A".to_owned(), "1".to_owned())], body, NOW).unwrap();
+    let lines = sign::request_by_rsa(("rsa", private, pss), &case.method, &uri, &[("X-A".to_owned(), "1".to_owned())], body, NOW).unwrap().0;
     lines.iter().fold(case, |case, (name, value)| case.header(name, value))
 }
 
