@@ -10,11 +10,11 @@ use crate::auth::{CredentialNames, Scheme};
 use crate::config::Config;
 use crate::inbound::{Cleaning, ReservedNames};
 use crate::payload::PayloadLimits;
-use crate::proxy::route::Parts;
+use crate::proxy::route::{self, Parts};
 use crate::proxy::stamp::IdentityStamp;
 use crate::proxy::{Proxy, RequestIds, RouteTable, Stamp};
 use crate::server::World;
-use crate::server::tls::{Certificates, Prepared};
+use crate::server::tls::{self, Certificates, Prepared};
 use crate::store::Stores;
 use crate::telemetry::Telemetry;
 use crate::types::Report;
@@ -48,6 +48,22 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let _ = config.admin.read(config.listen.admin.is_some(), report);
     config.log.check(report);
     let certificates = Certificates::prepare(&config.tls, report);
+    let gate = build_gate(config, stores, telemetry, workers, report);
+    Some(Built { proxy: gate?.proxy, certificates: certificates? })
+}
+
+/// Who judges requests.
+#[derive(Debug)]
+pub struct Gate {
+    /// Routes, schemes, policies.
+    pub proxy: Proxy,
+    /// The schemes by their names, also those that no route accepts.
+    pub schemes: BTreeMap<String, Arc<Scheme>>,
+}
+
+/// Builds what judges requests, without the listeners and certificates that bring them. Reports every mistake, also those that `report`
+/// holds already, and builds nothing if there is one.
+pub fn build_gate(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, workers: usize, report: &mut Report) -> Option<Gate> {
     let identity = report.within("identity", |report| IdentityStamp::build(config.identity, report));
     let schemes: BTreeMap<String, Option<Arc<Scheme>>> = config
         .auth
@@ -57,10 +73,11 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
             (name, scheme.map(Arc::new))
         })
         .collect();
+    check_client_certificates(&config.tls, &config.route, &schemes, report);
     let hsts = hsts(&config.listen.hsts, report);
     let parts = Parts { schemes: &schemes, upstream: &config.upstream, workers, telemetry };
     let routes = RouteTable::build(config.route, config.listen.hosts, &parts, report);
-    let (certificates, identity, routes) = (certificates?, identity?, routes?);
+    let (identity, routes) = (identity?, routes?);
     let mut credentials = credentials(&schemes);
     credentials.headers.extend(identity.shared_names());
     let reserved = ReservedNames::new(identity.reserved(), &credentials.headers);
@@ -81,7 +98,21 @@ pub fn build_world(config: Config, stores: &Arc<Stores>, telemetry: &Telemetry, 
     let parameters = schemes.values().flatten().flat_map(|scheme| scheme.parameters());
     let stamp = Stamp::new(identity, credentials).without_parameters(parameters.copied());
     let proxy = Proxy { cleaning, routes, stamp, hsts, telemetry: telemetry.clone(), ids: RequestIds::default() };
-    Some(Built { proxy, certificates })
+    let schemes = schemes.into_iter().filter_map(|(name, scheme)| Some((name, scheme?))).collect();
+    Some(Gate { proxy, schemes })
+}
+
+/// A scheme that routes accept and that could never let anybody in is a mistake.
+fn check_client_certificates(tls: &tls::Settings, routes: &[route::Settings], schemes: &BTreeMap<String, Option<Arc<Scheme>>>, report: &mut Report) {
+    if tls.asks_for_certificates() {
+        return;
+    }
+    let accepted = |name: &String| routes.iter().filter_map(|route| route.accept.as_ref()).any(|names| names.contains(name));
+    for (name, _) in schemes.iter().filter(|(name, scheme)| scheme.as_ref().is_some_and(|it| it.needs_client_certificates()) && accepted(name)) {
+        let problem = "no client is asked for a certificate, so nobody could ever pass";
+        let remedy = "write client_auth = \"optional\" (or \"required\") and client_ca = \"PATH\" under [tls]";
+        report.error(&format!("auth.{name}.client-certificate"), problem, remedy);
+    }
 }
 
 /// Where the credentials of all schemes travel, also of those that no route accepts.

@@ -24,6 +24,8 @@ need_programs() {
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     command -v openssl >/dev/null || missing+=(openssl)
     command -v htpasswd >/dev/null || missing+=(apache2-utils)
+    # Of the languages in docs/clients those that are small; programs of the others are run where the language is.
+    command -v php >/dev/null || missing+=(php-cli)
     # Issuers from npm want node 20; with an older one their tests are skipped, and say so.
     { command -v node && command -v npm; } >/dev/null || missing+=(nodejs npm)
     command -v redis-server >/dev/null || missing+=(redis-server)

@@ -12,6 +12,8 @@ pub mod message_signature;
 pub mod names;
 mod parts;
 pub mod pattern;
+pub mod query_hmac;
+pub mod s3_v2;
 mod scheme;
 mod serve;
 pub mod webhook;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{aws, fost, h2, heads, http_signature, inbound, jwt, message_signature, names, pattern, webhook};
+use crate::{aws, fost, h2, heads, http_signature, inbound, jwt, message_signature, names, pattern, query_hmac, s3_v2, webhook};
 
 /// Inputs made of each seed; the variable `FUZZ_CHANGES` asks for another number.
 const CHANGES: u64 = 300;
@@ -111,4 +111,14 @@ fn http_signature_holds_for_its_seeds() {
 #[test]
 fn webhook_holds_for_its_seeds() {
     replay("webhook", webhook::run);
+}
+
+#[test]
+fn query_hmac_holds_for_its_seeds() {
+    replay("query_hmac", query_hmac::run);
+}
+
+#[test]
+fn s3_v2_holds_for_its_seeds() {
+    replay("s3_v2", s3_v2::run);
 }

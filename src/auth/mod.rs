@@ -7,6 +7,7 @@ pub mod aws_v4;
 mod basic;
 mod bearer;
 mod challenge;
+mod client_certificate;
 pub mod fost;
 pub mod http_message_signature;
 pub mod http_signature;
@@ -14,6 +15,7 @@ mod jwt;
 mod order;
 mod policy;
 pub mod query_hmac;
+mod recorded;
 mod refusal;
 pub mod s3_v2;
 mod sender;
@@ -37,8 +39,9 @@ pub use crate::types::{claim, valid_user_name};
 pub use challenge::{Challenge, Offer, OwnChallenge, challenges};
 pub use order::{Witness, authenticate};
 pub use policy::{Denied, Permit, Policy, Settings as RequireSettings};
+pub use recorded::{Presented, Trial};
 pub use refusal::{AuthError, ErrorForm, Refusal};
-pub use signing::{ALGORITHMS, SignError, valid_scope};
+pub use signing::{ALGORITHMS, Part, SignError, SignedText, WithText, valid_scope, visible};
 
 /// A caller whose credential was verified.
 #[derive(Debug)]
@@ -141,6 +144,8 @@ schemes! {
     token_review::TokenReview = "kubernetes-token-review",
     /// User name and password, RFC 7617.
     basic::Basic = "basic",
+    /// The client's certificate.
+    client_certificate::ClientCertificates = "client-certificate",
 }
 
 /// One configured scheme.
@@ -170,6 +175,12 @@ impl Scheme {
     /// Whether its credential is a bearer token: one that an opaque scheme does not know may still be its own.
     fn reads_bearer_tokens(&self) -> bool {
         matches!(self.kind, Kind::Token(_) | Kind::Jwt(_) | Kind::TokenReview(_))
+    }
+
+    /// Whether it knows nobody unless clients are asked for certificates.
+    #[must_use]
+    pub fn needs_client_certificates(&self) -> bool {
+        matches!(self.kind, Kind::ClientCertificates(_))
     }
 
     /// How its clients are told that they are not known, where that is not everybody's way.

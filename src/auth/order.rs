@@ -3,7 +3,7 @@
 //! Of opaque tokens no form says whose they are: one that its scheme's source does not know is shown to the route's
 //! other schemes for bearer tokens, and to nothing else.
 
-use super::{Access, AuthError, Identity, Refusal, Scheme, token};
+use super::{Access, AuthError, Identity, Refusal, Scheme, client_certificate, token};
 use crate::inbound::{Conn, Inbound};
 
 /// What one scheme said, for the metric `doorward_auth_total{scheme,outcome,reason}`.
@@ -12,8 +12,14 @@ pub trait Witness {
     fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>);
 }
 
-/// Establishes who is asking. `Ok(None)` on a public route alone.
+/// Establishes who is asking. `Ok(None)` on a public route alone. Nobody is let in, on any route, on a connection whose
+/// client certificate a new handshake would refuse.
 pub async fn authenticate(access: &Access, conn: &Conn, inbound: &mut Inbound, witness: &mut impl Witness) -> Result<Option<Identity>, AuthError> {
+    if let Some(why) = conn.client_certificate.as_ref().and_then(|certificate| certificate.lapse()) {
+        let error = client_certificate::lapsed(why);
+        witness.attempted(None, &Err(&error));
+        return Err(error);
+    }
     let schemes = match access {
         Access::Public => return Ok(None),
         Access::Accept(schemes) => schemes,

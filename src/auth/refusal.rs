@@ -5,7 +5,8 @@
 use std::borrow::Cow;
 
 use super::challenge::OwnChallenge;
-use crate::payload::PayloadError;
+use super::signing::SignedText;
+use crate::payload::{Mismatch, PayloadError};
 use crate::store::Unavailable;
 
 /// Why there is no identity.
@@ -29,7 +30,7 @@ impl From<PayloadError> for AuthError {
     /// A body that is not the one that was signed is a wrong credential.
     fn from(error: PayloadError) -> Self {
         match error {
-            PayloadError::Mismatch(mismatch) => Self::Refused(Refusal::Wrong(mismatch.0)),
+            PayloadError::Mismatch(mismatch) => Self::Refused(mismatch.into()),
             PayloadError::TooLarge(_) | PayloadError::TimedOut | PayloadError::Broken(_) | PayloadError::Spool(_) => Self::Payload(error),
         }
     }
@@ -51,6 +52,13 @@ pub enum Refusal {
     /// these, so that nobody learns which keys or users exist; the log is told more.
     #[error("wrong credential: {0}")]
     Wrong(&'static str),
+    /// The signature does not match, or its key is not known: the same as [`Refusal::Wrong`] to clients. With what should have been
+    /// signed, for the operator.
+    #[error("wrong credential: {0}")]
+    Mismatch(Box<SignedText>),
+    /// A part of the body is not the one that was signed. With what should have been signed, for the operator.
+    #[error("wrong credential: {0}")]
+    WrongBody(Mismatch),
     /// Past its expiry.
     #[error("the credential has expired")]
     Expired,
@@ -74,6 +82,15 @@ pub enum Refusal {
     Forbidden(&'static str),
 }
 
+impl From<Mismatch> for Refusal {
+    fn from(mismatch: Mismatch) -> Self {
+        match mismatch.note {
+            None => Self::Wrong(mismatch.what),
+            Some(_) => Self::WrongBody(mismatch),
+        }
+    }
+}
+
 impl Refusal {
     /// A short, fixed code: for the log, the metric label and the client.
     #[must_use]
@@ -82,7 +99,7 @@ impl Refusal {
             Self::Missing => "credentials_missing",
             Self::Unclaimed => "credentials_not_accepted",
             Self::Malformed(_) => "credentials_malformed",
-            Self::Wrong(_) => "credentials_wrong",
+            Self::Wrong(_) | Self::Mismatch(_) | Self::WrongBody(_) => "credentials_wrong",
             Self::Expired => "credentials_expired",
             Self::NotYetValid => "credentials_not_yet_valid",
             Self::Skewed(_) => "clock_skew",

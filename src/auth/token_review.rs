@@ -168,6 +168,8 @@ impl TokenReview {
             Refusal::Unclaimed
             | Refusal::Malformed(_)
             | Refusal::Wrong(_)
+            | Refusal::Mismatch(_)
+            | Refusal::WrongBody(_)
             | Refusal::NotYetValid
             | Refusal::Skewed(_)
             | Refusal::WrongAudience

@@ -81,6 +81,7 @@ pub const CERTS: &str = "\
 Examples:
   doorward certs
   doorward certs --out /etc/doorward/certs --name app.internal --name 10.0.0.7
+  doorward certs --client spiffe://cluster.local/ns/shop/sa/web
   curl --cacert certs/ca.crt https://localhost:8443/
 
 Exit codes:
@@ -94,6 +95,7 @@ Examples:
   doorward key add partner --public-key-file partner.pem --algorithm ed25519
   doorward key rotate aspnet && doorward key rotate aspnet --finish
   doorward key disable batch && doorward key enable batch
+  doorward key debug batch --for 10m && doorward key debug batch --off
   doorward key revoke batch
   doorward key import --from kong kong.yaml --dry-run
 
@@ -155,6 +157,9 @@ Examples:
       --url --expires-in 10m GET https://localhost:8443/report.pdf
   curl --cacert certs/ca.crt \"$(doorward sign --scheme query-hmac \\
       --key 483a570a --secret-file api.key GET https://localhost:8443/hello/)\"
+  doorward sign --scheme fost --key aspnet --secret-file aspnet.key \\
+      --print-canonical GET 'https://localhost:8443/api/orders?page=2' \\
+      > canonical 2> headers
 
 A signature holds for max_skew of its scheme: 15 seconds for fost, 5 minutes
 for query-hmac, 15 minutes for s3-v2 and aws-v4, unless configured otherwise.
@@ -163,6 +168,21 @@ Sign when you send.
 Exit codes:
   0  signed
   1  the secret or the body cannot be read, or the request cannot be signed";
+
+pub const VERIFY: &str = "\
+The request is recorded as it was sent: request line, headers, an empty line,
+body. It is judged at the moment that it was signed, unless --at says another.
+What is printed holds whatever the request holds; never a secret.
+
+Examples:
+  doorward verify --request request.txt --key aspnet
+  doorward verify --request request.txt --key aspnet --theirs signed.txt
+  nc -l 9000 | doorward verify --request - --scheme partners --config doorward.toml
+
+Exit codes:
+  0  the request verifies
+  1  it does not; the reason is printed
+  2  the recording, the configuration or the command line is wrong";
 
 pub const VERIFY_IDENTITY: &str = "\
 Standard input is the head of a request as the application received it: the

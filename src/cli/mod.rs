@@ -19,6 +19,7 @@ mod sign;
 mod table;
 mod token;
 mod user;
+mod verify;
 mod verify_identity;
 
 /// An authenticating reverse proxy for applications that nobody wants to change.
@@ -65,10 +66,11 @@ enum Command {
     /// Asks for /readyz at listen.admin of the configuration. For health checks of containers and of init systems.
     #[command(after_long_help = help::HEALTH)]
     Health(health::Args),
-    /// Make a development CA and a server certificate
+    /// Make a development CA and a server certificate, or a client's
     ///
-    /// Writes ca.crt, ca.key, server.crt and server.key, the keys readable by their owner alone. Nothing that exists is
-    /// overwritten without --force, and the CA not even then: clients that trust it go on doing so. Not for production.
+    /// Writes ca.crt, ca.key, server.crt and server.key, the keys readable by their owner alone; with --client, client.crt and
+    /// client.key by the same CA. Nothing that exists is overwritten without --force, and the CA not even then: clients that
+    /// trust it go on doing so. Not for production.
     #[command(after_long_help = help::CERTS)]
     Certs(certs::Args),
     /// API keys in the store
@@ -94,6 +96,13 @@ enum Command {
     /// Prints the headers that sign the request, a signed URL (--url), or a curl command (--curl). Nothing is sent.
     #[command(after_long_help = help::SIGN)]
     Sign(sign::Args),
+    /// Say why the signature of a recorded request does not match
+    ///
+    /// Reads one raw HTTP/1.1 request and judges it as Doorward would, by the configuration, its keys and those of its store. Where
+    /// the signature does not match, it prints what should have been signed, and which mistake the client made: found by itself, or
+    /// by comparing the string that the client signed (--theirs). Nothing is listened on, sent or written.
+    #[command(after_long_help = help::VERIFY)]
+    Verify(verify::Args),
     /// Say whether the identity headers of a request, read from standard input, were signed by Doorward
     ///
     /// Checks the HMAC signature and the assertion with the keys under [identity] of the configuration, as an application
@@ -125,6 +134,7 @@ pub fn dispatch(line: CommandLine) -> ExitCode {
         Command::User(args) => user::run(args),
         Command::Token(args) => token::run(args),
         Command::Sign(args) => sign::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::VerifyIdentity(args) => verify_identity::run(args),
         Command::Version => say(format!("doorward {}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
         Command::Completions { shell } => {
@@ -137,6 +147,14 @@ pub fn dispatch(line: CommandLine) -> ExitCode {
         eprintln!("doorward: {error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Unix seconds of a moment on the command line: the seconds themselves, or a date.
+fn moment(text: &str) -> anyhow::Result<i64> {
+    match text.parse() {
+        Ok(seconds) => Ok(seconds),
+        Err(_) => text.parse::<doorward::types::Moment>().map(|moment| moment.0).map_err(|error| anyhow::anyhow!("{error}")),
+    }
 }
 
 /// Prints. Whoever reads may have stopped reading, as `head` does: that is no failure.
@@ -192,6 +210,11 @@ mod tests {
             "sign --scheme query-hmac --key K --secret-file F GET https://a/",
             "sign --scheme s3-v2 --key K --secret-file F GET https://a/ --url --expires-in 1h",
             "sign --scheme aws-v4 --region r --service s --key K --secret-file F PUT https://a/ --data x --curl",
+            "key debug NAME --for 10m --config F",
+            "key debug NAME --off",
+            "sign --key K --secret-file F GET https://a/ --print-canonical --at 2027-01-31T12:00:00Z",
+            "verify --request F --key NAME --config F --theirs F --at 1790000000 --scheme S",
+            "verify --request -",
             "verify-identity --config F",
             "version",
             "completions bash",

@@ -9,7 +9,7 @@ use super::Config;
 use crate::types::Report;
 
 /// Keys whose value is a file's path, besides those that end in `_file`.
-const FILE_KEYS: &[&str] = &["certificate", "private_key", "client_ca"];
+const FILE_KEYS: &[&str] = &["certificate", "private_key", "client_ca", "client_crl"];
 /// More mistakes than this are not listed: the file is something else.
 const MOST_MISTAKES: usize = 100;
 

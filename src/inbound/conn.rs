@@ -1,10 +1,12 @@
 //! What is known of a connection.
 
+mod certificate;
+
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+pub use certificate::{ClientCertificate, Lapse, Verdict};
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +46,7 @@ pub struct Conn {
     /// Server name of the TLS handshake, lower case; `None` if the client sent none.
     pub sni: Option<Arc<str>>,
     /// The certificate that the client proved to hold in the TLS handshake, if one was asked for and given.
-    pub client_certificate: Option<ClientCertificate>,
+    pub client_certificate: Option<Arc<ClientCertificate>>,
     /// Which worker thread serves it: the index of its upstream pools.
     pub worker: usize,
     /// Alive as long as the connection, and as a tunnel that grew out of it: its place under the connection limit.
@@ -57,23 +59,6 @@ impl Conn {
     pub fn new(peer: Peer, local_port: Option<u16>, sni: Option<Arc<str>>, worker: usize, open: Open) -> Self {
         let peer_text = peer.ip().map_or_else(|| "unix".into(), |ip| ip.to_string().into());
         Self { peer, peer_text, local_port, sni, client_certificate: None, worker, open }
-    }
-}
-
-/// A client's certificate that the handshake verified. Cheap to clone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The certificate itself, DER.
-    pub der: Arc<[u8]>,
-    /// SHA-256 of it: the `x5t#S256` of RFC 8705 section 3.1.
-    pub sha256: [u8; 32],
-}
-
-impl ClientCertificate {
-    /// Of the end entity's certificate, DER.
-    #[must_use]
-    pub fn new(der: &[u8]) -> Self {
-        Self { der: der.into(), sha256: Sha256::digest(der).into() }
     }
 }
 

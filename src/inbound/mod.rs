@@ -28,7 +28,7 @@ use crate::payload::{Payload, PayloadLimits};
 
 use told::Told;
 
-pub use conn::{ClientCertificate, Conn, Open, Peer};
+pub use conn::{ClientCertificate, Conn, Lapse, Open, Peer, Verdict};
 pub use cookies::holds as sends_cookie;
 pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};

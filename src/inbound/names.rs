@@ -76,10 +76,20 @@ const ALWAYS_RESERVED: &[&str] = &[
     "x-scheme",
     "front-end-https",
     "x-arr-ssl",
+    "x-arr-clientcert",
 ];
 
-/// Whole families that only a proxy may set, folded.
-const RESERVED_FAMILIES: &[&str] = &["x_envoy_", "ssl_client_", "x_ssl_", "x_doorward_"];
+/// Whole families that only a proxy may set, folded and without their `x_`.
+const RESERVED_X_FAMILIES: &[&str] = &["envoy_", "ssl_", "doorward_", "client_cert", "forwarded_tls_", "amzn_mtls_"];
+/// The one that begins otherwise: what nginx and Apache tell of a client's certificate.
+const RESERVED_FAMILY: &str = "ssl_client_";
+
+fn of_reserved_family(folded: &str) -> bool {
+    match folded.strip_prefix("x_") {
+        Some(rest) => RESERVED_X_FAMILIES.iter().any(|family| rest.starts_with(family)),
+        None => folded.starts_with(RESERVED_FAMILY),
+    }
+}
 
 /// The names that no client may send.
 #[derive(Debug)]
@@ -135,7 +145,7 @@ impl ReservedNames {
                 &long
             }
         };
-        if self.exact.contains(folded) || RESERVED_FAMILIES.iter().any(|family| folded.starts_with(family)) {
+        if self.exact.contains(folded) || of_reserved_family(folded) {
             return true;
         }
         // The canonical spelling has hyphens and nothing else; any other spelling of a standing name is an alias.

@@ -1,6 +1,7 @@
 //! What a scheme gives to have a body verified on its way, and the usual kind of it: digests.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use md5::Md5;
@@ -11,11 +12,29 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 /// Pieces up to this length are put together.
 const SMALL_BYTES: usize = 16 * 1024;
 
-/// The body is not the one that was signed, or not of the form that was announced. The text is for the log, and holds nothing
-/// of the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Mismatch(pub &'static str);
+/// The body is not the one that was signed, or not of the form that was announced. For the log alone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}{}", .note.as_deref().map_or_else(String::new, |note| format!("; {note}")))]
+pub struct Mismatch {
+    /// Holds nothing of the request.
+    pub what: &'static str,
+    /// What else whoever checks has to say.
+    pub note: Option<Arc<str>>,
+}
+
+impl Mismatch {
+    /// With a text that holds nothing of the request.
+    #[must_use]
+    pub const fn of(what: &'static str) -> Self {
+        Self { what, note: None }
+    }
+
+    /// The same with something more.
+    #[must_use]
+    pub fn noting(self, note: String) -> Self {
+        Self { note: Some(note.into()), ..self }
+    }
+}
 
 /// Looks at a body on its way to the upstream. See [`super::Payload::verify`].
 pub trait BodyCheck: std::fmt::Debug + Send + Sync {
@@ -142,7 +161,7 @@ impl BodyCheck for Digests {
     fn end(&mut self, _: &mut Ready) -> Result<(), Mismatch> {
         // What is compared is no secret: it was sent, and can be computed by whoever sent the body.
         let right = !self.0.is_empty() && self.0.iter_mut().all(|expected| expected.hash.finalize_reset() == expected.digest);
-        if right { Ok(()) } else { Err(Mismatch("the body is not the one whose digest was signed")) }
+        if right { Ok(()) } else { Err(Mismatch::of("the body is not the one whose digest was signed")) }
     }
 }
 

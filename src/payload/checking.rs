@@ -89,7 +89,7 @@ impl Payload {
     /// What the check keeps back counts against `room`. To be called once, and not beside [`Payload::hold`].
     pub async fn verify(&mut self, check: impl BodyCheck + 'static, room: &Arc<Room>) -> Result<(), PayloadError> {
         if self.checking.is_some() {
-            return Err(Mismatch("the body is verified on its way already").into());
+            return Err(Mismatch::of("the body is verified on its way already").into());
         }
         self.checking = Some(Box::new(Checking::new(Box::new(check), Share::new(room, self.client), self.source_hint().exact())));
         while self.checking.as_mut().is_some_and(|checking| checking.reads_ahead()) {
@@ -112,7 +112,8 @@ impl Payload {
         let piece = ready!(self.poll_source(cx)).transpose();
         let last = matches!(piece, Ok(None)) || self.source_ended();
         let Some(checking) = &mut self.checking else { return Poll::Ready(Ok(())) };
-        let done = if checking.failed { Err(Mismatch("the body failed before").into()) } else { piece.and_then(|piece| checking.step(piece, last)) };
+        let done =
+            if checking.failed { Err(Mismatch::of("the body failed before").into()) } else { piece.and_then(|piece| checking.step(piece, last)) };
         let settled = match &done {
             Ok(()) => checking.passed.then_some(State::Passed),
             Err(error) => {

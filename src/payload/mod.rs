@@ -4,6 +4,7 @@
 
 mod check;
 mod checking;
+mod held;
 mod leftover;
 mod progress;
 mod response;
@@ -154,7 +155,7 @@ impl Payload {
     pub async fn hold(&mut self, limit: u64, room: &Arc<Room>, mut each: impl FnMut(&[u8])) -> Result<u64, PayloadError> {
         let limit = limit.min(self.limits.max_bytes);
         if self.checking.is_some() {
-            return Err(Mismatch("the body is verified on its way already").into());
+            return Err(Mismatch::of("the body is verified on its way already").into());
         }
         if let Source::Client(body) = &self.source {
             if body.size_hint().lower() > limit {

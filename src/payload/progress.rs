@@ -40,7 +40,7 @@ impl Progress {
     #[must_use]
     pub fn failure(&self, limit: u64) -> Option<PayloadError> {
         if let Some(mismatch) = self.mismatch.get() {
-            return Some(PayloadError::Mismatch(*mismatch));
+            return Some(PayloadError::Mismatch(mismatch.clone()));
         }
         if self.too_large.load(Ordering::Relaxed) {
             return Some(PayloadError::TooLarge(limit));
@@ -57,7 +57,7 @@ impl Progress {
             PayloadError::TimedOut => &self.timed_out,
             PayloadError::Broken(_) | PayloadError::Spool(_) => &self.broken,
             PayloadError::Mismatch(mismatch) => {
-                self.mismatch.get_or_init(|| *mismatch);
+                self.mismatch.get_or_init(|| mismatch.clone());
                 return;
             }
         }

@@ -4,6 +4,7 @@ mod dial;
 mod forwarded;
 mod patience;
 mod pool;
+mod recorded;
 mod reject;
 pub mod route;
 pub mod stamp;
@@ -24,6 +25,7 @@ use crate::payload::{PayloadError, Progress, ResponseBody};
 use crate::telemetry::{AccessEntry, Telemetry};
 
 pub use forwarded::Stamp;
+pub use recorded::{Recorded, Unjudged};
 pub use reject::Rejection;
 pub use route::{Route, RouteTable};
 
@@ -94,6 +96,7 @@ impl Proxy {
         log.authenticated(identity.as_ref());
         let permit = route.policy.authorize(identity, &inbound).map_err(Rejection::denied)?;
         self.stamp.apply(&mut inbound, conn, &permit, route.forward_credentials, &log.entry.request_id)?;
+        self.stamp.sign_whole(&mut inbound, &permit).await.map_err(|why| log.settled(&route.access, why))?;
         let sent = Instant::now();
         let answer = route.upstream.forward(conn, inbound, permit).await;
         log.entry.upstream = sent.elapsed();
@@ -210,7 +213,7 @@ impl<'a> AccessLog<'a> {
     /// A body that turned out on its way not to be the one that was signed takes the identity back.
     fn settled(&mut self, access: &auth::Access, rejection: Rejection) -> Rejection {
         let Rejection::Payload(PayloadError::Mismatch(mismatch)) = rejection else { return rejection };
-        let refusal = auth::Refusal::Wrong(mismatch.0);
+        let refusal = auth::Refusal::from(mismatch);
         self.entry.user = None;
         self.telemetry.auth(self.entry.scheme.as_deref().unwrap_or("none"), "refused", refusal.code());
         let challenges = auth::challenges(access, &refusal);

@@ -20,19 +20,19 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::Limits;
-use super::control::Control;
+use super::control::{Control, Order};
 use super::failures::{self, Failure, Failures};
 use super::flight::{Streams, Tracked};
 use super::frames::{Begun, Frames};
 use super::inspect::{self, Inspected, Verdict};
 use super::obey::{Obeyed, Rested, obey, rest};
 use super::socket::{Accepted, Paced};
+use super::tls::Terms;
 use crate::inbound::{ClientCertificate, Conn, HeadFault, Open};
 use crate::telemetry::Telemetry;
 
@@ -58,7 +58,10 @@ pub(super) trait Answer: Send + Sync + 'static {
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + Send + 'static;
 
     /// The certificates and protocols for the next handshake.
-    fn tls(&self) -> Arc<ServerConfig>;
+    fn tls(&self) -> Terms;
+
+    /// Judges the certificate of a connection anew. Whether the connection should not go on after this request.
+    fn outlives(&self, certificate: &ClientCertificate) -> bool;
 
     /// Whether these headers, sent in the clear, hold a credential.
     fn sees_credentials(&self, headers: &HeaderMap) -> bool;
@@ -96,12 +99,18 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
         Err(error) => return tracing::warn!(%error, "an accepted connection could not be served"),
     };
     // What only a handshake, or only HTTP/2, needs is on the heap: an idle connection does not hold it.
-    let handshake = Box::pin(TlsAcceptor::from(shared.answer.tls()).accept(socket));
+    let terms = shared.answer.tls();
+    let handshake = Box::pin(TlsAcceptor::from(terms.config()).accept(socket).into_fallible());
     let tls = match tokio::time::timeout(limits.handshake_timeout.0, handshake).await {
         Ok(Ok(tls)) => Box::new(tls),
-        Ok(Err(error)) => {
-            shared.failures.count(Failure::Handshake);
-            return tracing::debug!(?peer, %error, "the TLS handshake failed");
+        Ok(Err((error, socket))) => {
+            let failure = Failure::of_handshake(&error);
+            shared.failures.count(failure);
+            tracing::debug!(?peer, %error, "the TLS handshake failed");
+            if failure == Failure::ClientCertificate {
+                Box::pin(part(socket)).await;
+            }
+            return;
         }
         Err(_) => {
             shared.failures.count(Failure::HandshakeTimeout);
@@ -112,7 +121,8 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     let sni = session.server_name().map(|name| name.to_ascii_lowercase().into());
     let http2 = session.alpn_protocol() == Some(b"h2");
     let mut conn = Conn::new(peer, local_port, sni, worker, open);
-    conn.client_certificate = session.peer_certificates().and_then(<[_]>::first).map(|der| ClientCertificate::new(der));
+    conn.client_certificate = terms.certificate(session).map(Arc::new);
+    drop(terms);
     let conn = Arc::new(conn);
     control.set_ready(http2);
     let ended = if http2 { Box::pin(http2_conn(tls, &conn, &control, &shared)).await } else { http1_conn(tls, &conn, &control, &shared).await };
@@ -126,23 +136,31 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     }
 }
 
+/// Lets a client read why it was refused: it may have sent its first request already, and to close the socket before that was
+/// read would take the answer back.
+async fn part(mut socket: Paced) {
+    const LONGEST: Duration = Duration::from_secs(1);
+    const MOST: usize = 64;
+    let reads = async {
+        socket.shutdown().await?;
+        let mut buffer = [0; 1024];
+        for _ in 0..MOST {
+            if socket.read(&mut buffer).await? == 0 {
+                break;
+            }
+        }
+        std::io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(LONGEST, reads).await;
+}
+
 type Tls = Box<TlsStream<Paced>>;
 /// `None` if it was killed.
 type Ended = Option<Result<(), (Failure, hyper::Error)>>;
 
 async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
     let head = usize::try_from(shared.limits.max_header_bytes.0).unwrap_or(usize::MAX);
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        // The watchlist limits the time for a head; a timer per request would cost more and do the same.
-        .header_read_timeout(None::<Duration>)
-        .max_header_size(head)
-        .max_buf_size(BUFFER.max(head));
-    if shared.limits.max_headers != 100 {
-        // hyper's own limit, 100, comes without an allocation per request.
-        builder.max_headers(shared.limits.max_headers);
-    }
+    let builder = http1_builder(&shared.limits);
     let verdict = Arc::new(Verdict::default());
     let mut io = TokioIo::new(Inspected::new(tls, inspect::Http1::new(head, Arc::clone(&verdict))));
     let (requests, all) = (Arc::clone(control), Arc::new((Arc::clone(conn), Arc::clone(shared), Arc::clone(&verdict))));
@@ -152,10 +170,11 @@ async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
         // hyper keeps the place of a request's future while there is none: let that be a pointer.
         Box::pin(async move {
             let (conn, shared, verdict) = &*all;
+            let leaves = leaves(&shared.answer, conn);
             let mut response = shared.answer.answer(conn, request, head).await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 verdict.becomes_tunnel();
-            } else if shared.draining.load(Ordering::Relaxed) {
+            } else if leaves || shared.draining.load(Ordering::Relaxed) {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, None)))
@@ -185,6 +204,23 @@ async fn http1_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
     }
 }
 
+/// How HTTP/1.1 is read.
+pub(super) fn http1_builder(limits: &Limits) -> http1::Builder {
+    let head = usize::try_from(limits.max_header_bytes.0).unwrap_or(usize::MAX);
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // The watchlist limits the time for a head; a timer per request would cost more and do the same.
+        .header_read_timeout(None::<Duration>)
+        .max_header_size(head)
+        .max_buf_size(BUFFER.max(head));
+    if limits.max_headers != 100 {
+        // hyper's own limit, 100, comes without an allocation per request.
+        builder.max_headers(limits.max_headers);
+    }
+    builder
+}
+
 async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control>, shared: &Arc<Shared<A>>) -> Ended {
     let longest = shared.limits.max_header_bytes.0;
     let streams = Streams::new(shared.telemetry.clone(), shared.limits.body_timeout.0);
@@ -202,11 +238,14 @@ async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
     let io = TokioIo::new(Inspected::new(tls, Frames::new(longest, Arc::clone(&begun))));
     let (requests, handed_out, all) = (Arc::clone(control), Arc::clone(&begun), Arc::new((Arc::clone(conn), Arc::clone(shared))));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (in_flight, progress, all) = (requests.begin(), streams.begin(), Arc::clone(&all));
+        let (in_flight, progress, all, orders) = (requests.begin(), streams.begin(), Arc::clone(&all), Arc::clone(&requests));
         handed_out.handed_out();
         async move {
             let (conn, shared) = &*all;
             let head = within_limits(&request, &shared.limits);
+            if leaves(&shared.answer, conn) {
+                orders.give(Order::Finish);
+            }
             let response = shared.answer.answer(conn, request, head).await;
             Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, Some(progress))))
         }
@@ -221,6 +260,11 @@ async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
         Obeyed::Ended(ended) => Some(ended.map_err(|error| (Failure::of(&error, begun.long_head()), error))),
         Obeyed::Killed | Obeyed::Resting => None,
     }
+}
+
+/// Whether the client's certificate has ended, or will soon: another connection will show the next one.
+fn leaves<A: Answer>(answer: &A, conn: &Conn) -> bool {
+    conn.client_certificate.as_deref().is_some_and(|certificate| answer.outlives(certificate))
 }
 
 /// RFC 6585 section 5. Over HTTP/1.1 hyper holds the same limits.

@@ -1,4 +1,4 @@
-//! A development CA and a server certificate made by it.
+//! A development CA, and server and client certificates made by it.
 
 use std::fs;
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256,
+    PKCS_ECDSA_P256_SHA256, SanType,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -16,16 +16,16 @@ pub const DEFAULT_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 const CA_VALIDITY: Duration = Duration::days(3650);
 /// Clients refuse server certificates that are valid for more than 398 days.
-const SERVER_VALIDITY: Duration = Duration::days(397);
+const LEAF_VALIDITY: Duration = Duration::days(397);
 
 /// What was made, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
     /// `ca.crt`: what clients trust.
     pub ca: PathBuf,
-    /// `server.crt`: the chain for `tls.certificate`.
+    /// `server.crt`: the chain for `tls.certificate`; or `client.crt`.
     pub certificate: PathBuf,
-    /// `server.key`, mode 0600: for `tls.private_key`.
+    /// `server.key`, mode 0600: for `tls.private_key`; or `client.key`.
     pub private_key: PathBuf,
     /// Whether the CA had been there before.
     pub ca_reused: bool,
@@ -51,8 +51,24 @@ pub enum DevCertsError {
 /// Makes `ca.crt`, `ca.key`, `server.crt` and `server.key` in `dir`. An existing CA is used again; existing server files are only
 /// replaced with `force`. Keys are ECDSA P-256, readable by their owner alone.
 pub fn make(dir: &Path, names: &[String], force: bool) -> Result<Made, DevCertsError> {
+    let names = if names.is_empty() { DEFAULT_NAMES.map(str::to_owned).to_vec() } else { names.to_vec() };
+    make_files(dir, "server", force, |issuer| make_leaf(server(names)?, issuer))
+}
+
+/// The same with `client.crt` and `client.key`: the certificate of a client of this name, which is a URI (`spiffe://…`), an
+/// e-mail address or a host name; it is the subject's common name, too, where it is short enough for one.
+pub fn make_client(dir: &Path, name: &str, force: bool) -> Result<Made, DevCertsError> {
+    make_files(dir, "client", force, |issuer| make_leaf(client(name)?, issuer))
+}
+
+fn make_files(
+    dir: &Path,
+    stem: &str,
+    force: bool,
+    leaf: impl FnOnce(&CaIssuer) -> Result<(String, String), DevCertsError>,
+) -> Result<Made, DevCertsError> {
     let (ca_crt, ca_key) = (dir.join("ca.crt"), dir.join("ca.key"));
-    let (certificate, private_key) = (dir.join("server.crt"), dir.join("server.key"));
+    let (certificate, private_key) = (dir.join(format!("{stem}.crt")), dir.join(format!("{stem}.key")));
     for path in [&certificate, &private_key] {
         if !force && path.exists() {
             return Err(DevCertsError::Exists(path.clone()));
@@ -65,8 +81,7 @@ pub fn make(dir: &Path, names: &[String], force: bool) -> Result<Made, DevCertsE
         (true, false) => return Err(DevCertsError::HalfCa(ca_crt, ca_key)),
         (false, true) => return Err(DevCertsError::HalfCa(ca_key, ca_crt)),
     };
-    let names = if names.is_empty() { DEFAULT_NAMES.map(str::to_owned).to_vec() } else { names.to_vec() };
-    let (leaf, key) = make_leaf(names, &issuer)?;
+    let (leaf, key) = leaf(&issuer)?;
     // The key first: a watcher that sees the new certificate finds the key that fits.
     write(&private_key, &key, 0o600)?;
     write(&certificate, &leaf, 0o644)?;
@@ -101,15 +116,34 @@ fn make_ca(crt: &Path, key: &Path) -> Result<CaIssuer, DevCertsError> {
     Ok(Issuer::new(params, pair))
 }
 
-fn make_leaf(names: Vec<String>, issuer: &CaIssuer) -> Result<(String, String), DevCertsError> {
-    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed("the key could not be made"))?;
+fn server(names: Vec<String>) -> Result<CertificateParams, DevCertsError> {
     let first = names.first().cloned().unwrap_or_default();
     let mut params = CertificateParams::new(names).map_err(failed("a name is neither a host name nor an address"))?;
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.use_authority_key_identifier_extension = true;
     named(&mut params, &first);
-    valid_for(&mut params, SERVER_VALIDITY);
+    Ok(params)
+}
+
+fn client(name: &str) -> Result<CertificateParams, DevCertsError> {
+    /// The longest common name, RFC 5280 appendix A.1.
+    const LONGEST: usize = 64;
+    let text = name.try_into().map_err(failed("the client's name is not ASCII"))?;
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![match () {
+        () if name.contains(':') => SanType::URI(text),
+        () if name.contains('@') => SanType::Rfc822Name(text),
+        () => SanType::DnsName(text),
+    }];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    named(&mut params, if name.len() <= LONGEST { name } else { "Doorward development client" });
+    Ok(params)
+}
+
+fn make_leaf(mut params: CertificateParams, issuer: &CaIssuer) -> Result<(String, String), DevCertsError> {
+    let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(failed("the key could not be made"))?;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    valid_for(&mut params, LEAF_VALIDITY);
     let leaf = params.signed_by(&pair, issuer).map_err(failed("the certificate could not be made"))?;
     Ok((leaf.pem(), pair.serialize_pem()))
 }
@@ -198,6 +232,32 @@ mod tests {
         let ca = block.parse_x509().unwrap();
         assert!(ca.is_ca());
         assert_eq!(leaf.issuer(), ca.subject());
+    }
+
+    #[test]
+    fn a_clients_name_stands_where_its_form_belongs() {
+        use x509_parser::extensions::GeneralName;
+        let dir = tempfile::tempdir().unwrap();
+        let server = make(dir.path(), &[], false).unwrap();
+        for (name, expected) in [
+            ("spiffe://td/ns/shop/sa/web", GeneralName::URI("spiffe://td/ns/shop/sa/web")),
+            ("alice@example.com", GeneralName::RFC822Name("alice@example.com")),
+            ("node-1.example.com", GeneralName::DNSName("node-1.example.com")),
+        ] {
+            let made = make_client(dir.path(), name, true).unwrap();
+            assert!(made.ca_reused && made.certificate.ends_with("client.crt"));
+            let pem = text(&made.certificate);
+            let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
+            let leaf = block.parse_x509().unwrap();
+            assert_eq!(leaf.subject_alternative_name().unwrap().unwrap().value.general_names, [expected]);
+            let purposes = leaf.extended_key_usage().unwrap().unwrap().value.clone();
+            assert!(purposes.client_auth && !purposes.server_auth);
+            assert_eq!(leaf.subject().to_string(), format!("CN={name}"));
+        }
+        assert!(matches!(make_client(dir.path(), "x", false), Err(DevCertsError::Exists(path)) if path.ends_with("client.crt")));
+        assert!(make_client(dir.path(), "bücher", true).is_err());
+        assert!(server.certificate.exists());
+        assert!(make_client(dir.path(), &"x".repeat(65), true).is_ok());
     }
 
     #[test]

@@ -19,6 +19,8 @@ const MALFORMED: &str = "malformed_request";
 pub(super) enum Failure {
     /// The TLS handshake failed.
     Handshake,
+    /// The client showed no certificate where one is required, or one that is not accepted.
+    ClientCertificate,
     /// It took too long.
     HandshakeTimeout,
     /// It did nothing, or read or sent too slowly.
@@ -38,8 +40,9 @@ pub(super) enum Failure {
 }
 
 /// Each with the label that it is counted under.
-const ALL: [(Failure, &str); 9] = [
+const ALL: [(Failure, &str); 10] = [
     (Failure::Handshake, "tls_handshake"),
+    (Failure::ClientCertificate, "tls_client_certificate"),
     (Failure::HandshakeTimeout, "tls_handshake_timeout"),
     (Failure::Idle, "idle"),
     (Failure::Malformed, "malformed"),
@@ -78,6 +81,18 @@ impl Failure {
         }
     }
 
+    /// What an error of the TLS library means.
+    pub(super) fn of_handshake(error: &std::io::Error) -> Self {
+        let of_certificate = |error: &rustls::Error| {
+            matches!(
+                error,
+                rustls::Error::InvalidCertificate(_) | rustls::Error::InvalidCertRevocationList(_) | rustls::Error::NoCertificatesPresented
+            )
+        };
+        let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        if error.is_some_and(of_certificate) { Self::ClientCertificate } else { Self::Handshake }
+    }
+
     /// Status and code of the request that the library refused with it, if it was about one. Over HTTP/2 there is no answer:
     /// the connection ends.
     fn refusal(self, http2: bool) -> Option<(u16, &'static str)> {
@@ -85,7 +100,7 @@ impl Failure {
             Self::HeadTooLarge => Some((if http2 { 0 } else { 431 }, TOO_LARGE)),
             Self::Malformed => Some((400, MALFORMED)),
             Self::Http2Protocol | Self::Http2Flood => Some((0, MALFORMED)),
-            Self::Handshake | Self::HandshakeTimeout | Self::Idle | Self::Incomplete | Self::Socket => None,
+            Self::Handshake | Self::ClientCertificate | Self::HandshakeTimeout | Self::Idle | Self::Incomplete | Self::Socket => None,
         }
     }
 }

@@ -20,6 +20,7 @@ mod listen;
 mod obey;
 mod place;
 mod plain;
+mod recorded;
 mod redirect;
 mod serve;
 mod socket;
@@ -35,15 +36,16 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use serde::Deserialize;
 
-use crate::inbound::{Conn, HeadFault};
+use crate::inbound::{ClientCertificate, Conn, HeadFault};
 use crate::payload::ResponseBody;
 use crate::proxy::Proxy;
-use crate::telemetry::{Kind, Sample, Telemetry};
+use crate::telemetry::Telemetry;
 use crate::types::{ByteSize, HostPattern, HumanDuration, Report, some};
 
 pub use desk::{AdminSettings, Desk};
 pub use listen::Listeners;
 pub use place::Place;
+pub use recorded::read_recorded;
 
 /// `[listen]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -166,8 +168,12 @@ pub struct World {
 impl conn::Answer for Arc<World> {
     type Body = ResponseBody;
 
-    fn tls(&self) -> Arc<rustls::ServerConfig> {
-        self.certificates.server_config()
+    fn tls(&self) -> tls::Terms {
+        self.certificates.terms()
+    }
+
+    fn outlives(&self, certificate: &ClientCertificate) -> bool {
+        self.certificates.judge(certificate)
     }
 
     fn sees_credentials(&self, headers: &http::HeaderMap) -> bool {
@@ -215,19 +221,8 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> std::io::Result<DrainOutcome> {
     let certificates = Arc::clone(&world.certificates);
-    telemetry.register_source(Box::new(move || certificates.not_after().into_iter().map(expiry).collect()));
+    telemetry.register_source(Box::new(move || certificates.dates()));
     serve::serve(listeners, world, telemetry, limits, shutdown).await
-}
-
-#[allow(clippy::cast_precision_loss, reason = "dates are far below the 53 bits that a float keeps")]
-fn expiry((name, not_after): (String, i64)) -> Sample {
-    Sample {
-        name: "doorward_certificate_not_after_seconds",
-        help: "When a certificate in service expires, in Unix time",
-        kind: Kind::Gauge,
-        labels: vec![("name", name)],
-        value: not_after as f64,
-    }
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ pub struct ApiKey {
     pub not_before: Option<i64>,
     /// Unix seconds from which on it is good no longer.
     pub expires: Option<i64>,
+    /// Until when the log shows what should have been signed with it, where a signature does not match. Unix seconds.
+    pub debug_until: Option<i64>,
     /// Told of each good use.
     pub used: Used,
 }

@@ -8,13 +8,14 @@ use tokio::runtime::Handle;
 
 #[cfg(test)]
 use crate::types::HumanDuration;
-use crate::types::Report;
+use crate::types::{Clock, Report};
 
 pub use own::Settings;
 pub use settings::{CacheSettings, OnStoreError};
 
 pub mod attempts;
 pub mod cache;
+pub mod debugging;
 pub mod django;
 pub mod facts;
 mod fleet;
@@ -96,6 +97,10 @@ pub struct Stores {
     pub token_reviews: sources::Sources<sources::Watch>,
     /// Counters of the caches and sources.
     pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Whose wrong signatures are debugged.
+    pub debugging: debugging::Debugging,
     /// Runs what may block or wait for another machine.
     pub aux: Handle,
     /// Ages and sizes.
@@ -175,6 +180,8 @@ impl Stores {
             django_users: sources::Sources::default(),
             token_reviews: sources::Sources::default(),
             metrics,
+            clock: Clock::default(),
+            debugging: debugging::Debugging::default(),
             aux,
             cache: cache.clone(),
         }))

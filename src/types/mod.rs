@@ -4,6 +4,7 @@
 
 mod address;
 mod claim;
+mod clock;
 pub mod json;
 mod moment;
 mod name;
@@ -14,6 +15,7 @@ mod units;
 
 pub use address::AddressBlock;
 pub use claim::claim;
+pub use clock::Clock;
 pub use moment::{LAST_SECOND, Moment, whole_seconds};
 pub use name::valid_user_name;
 pub use pattern::{HostPattern, PathPattern};
@@ -26,6 +28,21 @@ pub use units::{ByteSize, HumanDuration};
 pub fn some<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     let list = <Vec<T> as serde::Deserialize>::deserialize(deserializer)?;
     if list.is_empty() { Err(serde::de::Error::custom("the list is empty; leave the line out where all are meant")) } else { Ok(list) }
+}
+
+/// Reads one value, or a list of them that is not empty.
+pub fn one_or_more<'de, D: serde::Deserializer<'de>, T: serde::Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    #[derive(serde::Deserialize)]
+    #[serde(untagged, expecting = "expected a text, or a list of texts")]
+    enum OneOrMore<T> {
+        One(T),
+        More(Vec<T>),
+    }
+    match <OneOrMore<T> as serde::Deserialize>::deserialize(deserializer)? {
+        OneOrMore::One(one) => Ok(vec![one]),
+        OneOrMore::More(more) if more.is_empty() => Err(serde::de::Error::custom("the list is empty; leave the line out where none are meant")),
+        OneOrMore::More(more) => Ok(more),
+    }
 }
 
 /// Seconds since the Unix epoch by this machine's clock; 0 if the clock stands before 1970.

@@ -293,12 +293,13 @@ def basic(user, password):
     return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
 
 
-def download(name, version, folder):
+def download(name, version, folder, *options, **environment):
     """The source distribution of a package, unpacked."""
     subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(folder), f"{name}=={version}"],
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", *options, "--dest", str(folder), f"{name}=={version}"],
         check=True,
         timeout=600,
+        env={**os.environ, **environment},
     )
     with tarfile.open(next(pathlib.Path(folder).glob("*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")

@@ -7,11 +7,13 @@ import hmac
 import subprocess
 import time
 
+import cryptography.hazmat.primitives.asymmetric.rsa
 import httpsig
 import kong_hmac.hmac_auth
 import pytest
 import requests
 import requests.structures
+from cryptography.hazmat.primitives import serialization
 
 from conftest import HOST
 
@@ -70,6 +72,33 @@ def test_requests_that_httpsig_signs_are_let_in(gate, recorder, header, algorith
             assert door.request("PATCH", target, sent | credential, body)[0] == 401
             if body:
                 assert door.request(method, target, sent | credential, body[::-1])[0] == 401
+        assert recorder.take() == []
+
+
+@pytest.mark.parametrize("name", ["rsa-sha256", "hs2019"])
+def test_requests_that_httpsig_signs_with_an_rsa_key_are_let_in(gate, recorder, name):
+    key = cryptography.hazmat.primitives.asymmetric.rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()).decode()
+
+    def with_key(gate):
+        prepare(gate)
+        (gate.folder / "secrets/rsa.pem").write_text(public)
+
+    keys = '[auth.partners.http-signature.keys.rsa]\npublic_key_file = "secrets/rsa.pem"\nuser = "carol"\n'
+    door = gate(recorder.url, keys + text("draft"), prepare=with_key)
+    for method, target, body in (("GET", "/x?a=1&b=%20", None), ("POST", "/x", b'{"a": 1}')):
+        sent = {"Date": date()} | ({"Digest": digest(body)} if body else {})
+        names = ["(request-target)", "host", "date"] + (["digest"] if body else [])
+        signer = httpsig.HeaderSigner("rsa", private, algorithm="rsa-sha256", headers=names)
+        signed = signer.sign(requests.structures.CaseInsensitiveDict(sent), host=HOST, method=method, path=target)
+        # Many clients write hs2019 and mean this.
+        credential = {"Authorization": signed["authorization"].replace("rsa-sha256", name)}
+        status, _, answer = door.request(method, target, sent | credential, body)
+        assert status == 200, answer
+        assert user(recorder) == "carol"
+        assert door.request(method, target + "/", sent | credential, body)[0] == 401
+        assert door.request(method, target, sent | credential, (body or b"") + b"x")[0] == 401
         assert recorder.take() == []
 
 

@@ -2,8 +2,10 @@
 
 use crate::support::client::{BOTH, Call, Proto, fed};
 use crate::support::gateways::{DIALECTS, KEY, SECRET, Signer};
+use crate::support::message_signature::Key;
 use crate::support::setup::HOST;
 use crate::support::world::World;
+use crate::support::{breathe, within};
 
 async fn world() -> World {
     World::with(|mut setup| {
@@ -234,4 +236,63 @@ async fn the_command_line_signs_what_is_let_in() {
             assert_eq!(answer.status, 200, "{dialect} {method}: {lines}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_signed_with_an_rsa_key_is_let_in_whether_the_key_is_in_the_configuration_or_the_store() {
+    let (one, two) = (Key::generate("rsa-v1_5-sha256"), Key::generate("rsa-v1_5-sha256"));
+    let world = World::with(|setup| {
+        setup
+            .file("one.pem", &one.public())
+            .file("one.key", &one.private())
+            .file("two.pem", &two.public())
+            .file("two.key", &two.private())
+            .rest("[auth.draft.http-signature.keys.one]\npublic_key_file = \"one.pem\"\nuser = \"carol\"")
+            .route("/draft/**", &["draft"])
+    })
+    .await;
+    world.setup.cli_ok(&["key", "add", "two", "--public-key-file", "two.pem", "--user", "dave"], "");
+    world.setup.cli_ok(&["key", "add", "one", "--user", "mallory"], "");
+    let sign = |key: &str, file: &str, more: &[&str], method: &str, target: &str| {
+        let url = format!("https://{HOST}{target}");
+        let mut all = vec!["sign", "--scheme", "http-signature", "--key", key, "--secret-file", file];
+        all.extend_from_slice(more);
+        all.extend([method, &url]);
+        all.extend(if method == "GET" { &[][..] } else { &["--data", "body"] });
+        let output = crate::support::setup::doorward(&all, "", world.gate.setup.dir.path(), &[]);
+        assert!(output.status.success(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap()).collect::<Vec<_>>()
+    };
+    for proto in BOTH {
+        for (key, file, user) in [("one", "one.key", "carol"), ("two", "two.key", "dave")] {
+            for (method, body) in [("GET", ""), ("POST", "body")] {
+                let target = format!("/draft/{key}/{proto:?}?a=1");
+                let headers = sign(key, file, &[], method, &target);
+                let answer = call(&world, proto, method, &target, &headers, body).send().await;
+                assert_eq!(answer.status, 200, "{key} {method}: {}", answer.text());
+                assert_eq!(world.upstream.only().user(), Some(user));
+                world.upstream.take();
+                for (target, body) in [(target.replace("a=1", "a=2"), body), (target.clone(), if body.is_empty() { "more" } else { "bodY" })] {
+                    assert_eq!(call(&world, proto, method, &target, &headers, body).send().await.status, 401, "{key} {method} {target} {body}");
+                }
+                let again = call(&world, proto, method, &target, &headers, body).send().await.status;
+                assert_eq!(again, if method == "GET" { 200 } else { 401 }, "{key} {method}");
+                world.upstream.take();
+            }
+        }
+    }
+    for (key, file, more) in
+        [("one", "two.key", &[][..]), ("two", "one.key", &[]), ("two", "two.key", &["--algorithm", "hs2019"]), ("nobody", "two.key", &[])]
+    {
+        let headers = sign(key, file, more, "GET", "/draft/x");
+        assert_eq!(world.get("/draft/x").headers(&headers).send().await.status, 401, "{key} {file} {more:?}");
+    }
+    world.setup.cli_ok(&["key", "revoke", "two"], "");
+    within("the revocation", async {
+        while world.get("/draft/x").headers(&sign("two", "two.key", &[], "GET", "/draft/x")).send().await.status == 200 {
+            breathe().await;
+        }
+    })
+    .await;
 }

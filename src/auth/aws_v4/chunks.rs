@@ -37,6 +37,8 @@ pub(super) struct Chain {
     /// Time LF scope LF: what all strings to sign have in common.
     middle: String,
     before: [u8; 32],
+    /// Whether the log shows what should have been signed.
+    debugged: bool,
 }
 
 impl std::fmt::Debug for Chain {
@@ -48,34 +50,42 @@ impl std::fmt::Debug for Chain {
 impl Chain {
     /// Begins with the signature of the request.
     pub(super) fn new(key: Plain, stamp: &str, scope: &str, seed: [u8; 32]) -> Self {
-        Self { key, middle: format!("{stamp}\n{scope}\n"), before: seed }
+        Self { key, middle: format!("{stamp}\n{scope}\n"), before: seed, debugged: false }
     }
 
-    /// The signature of the next chunk with this hash.
-    pub(super) fn chunk(&self, hash: &[u8]) -> Plain {
+    /// The same, where it is said whether its wrong signatures are debugged.
+    pub(super) fn debugged(self, debugged: bool) -> Self {
+        Self { debugged, ..self }
+    }
+
+    /// What the signature of the next chunk with this hash is made of.
+    pub(super) fn chunk(&self, hash: &[u8]) -> String {
         self.next("AWS4-HMAC-SHA256-PAYLOAD\n", &format!("\n{NOTHING}\n{}", hex(hash)))
     }
 
-    /// The signature of the trailer with this hash.
-    pub(super) fn trailer(&self, hash: &[u8]) -> Plain {
+    /// What the signature of the trailer with this hash is made of.
+    pub(super) fn trailer(&self, hash: &[u8]) -> String {
         self.next("AWS4-HMAC-SHA256-TRAILER\n", &format!("\n{}", hex(hash)))
     }
 
-    fn next(&self, word: &str, end: &str) -> Plain {
-        [word, &self.middle, &hex(&self.before), end].into_iter().fold(self.key.clone(), |mac, part| mac.chain_update(part))
+    fn next(&self, word: &str, end: &str) -> String {
+        [word, &self.middle, &hex(&self.before), end].concat()
     }
 
-    /// Goes on if `sent` is the signature that `mac` makes.
-    fn accept(&mut self, mac: Plain, sent: [u8; 32]) -> Result<(), Mismatch> {
-        mac.verify_slice(&sent).map_err(|_| Mismatch("the signature of a chunk does not match"))?;
+    /// Goes on if `sent` is the signature of `text`.
+    fn accept(&mut self, text: &str, sent: [u8; 32]) -> Result<(), Mismatch> {
+        if self.key.clone().chain_update(text).verify_slice(&sent).is_err() {
+            let note = super::text::chunk(text, self.debugged).told();
+            return Err(Mismatch::of("the signature of a chunk does not match").noting(note));
+        }
         self.before = sent;
         Ok(())
     }
 
-    /// Goes on with the signature that `mac` makes: for those who sign.
+    /// Goes on with the signature of `text`: for those who sign.
     #[cfg(test)]
-    pub(super) fn sign(&mut self, mac: Plain) -> String {
-        self.before = mac.finalize().into_bytes().into();
+    pub(super) fn sign(&mut self, text: &str) -> String {
+        self.before = self.key.clone().chain_update(text).finalize().into_bytes().into();
         hex(&self.before)
     }
 }
@@ -140,10 +150,10 @@ impl Decoder {
             let byte = piece.get_u8();
             if byte == b'\n' {
                 let mut line = std::mem::take(&mut self.line);
-                return if line.pop() == Some(b'\r') { Ok(Some(line)) } else { Err(Mismatch("a line of the framing ends in a bare line feed")) };
+                return if line.pop() == Some(b'\r') { Ok(Some(line)) } else { Err(Mismatch::of("a line of the framing ends in a bare line feed")) };
             }
             if self.line.len() > longest {
-                return Err(Mismatch("a line of the framing is too long"));
+                return Err(Mismatch::of("a line of the framing is too long"));
             }
             self.line.push(byte);
         }
@@ -152,7 +162,7 @@ impl Decoder {
 
     /// Reads the line before a chunk.
     fn head(&mut self, line: &[u8]) -> Result<(), Mismatch> {
-        const WRONG: Mismatch = Mismatch("a chunk does not begin with its size and signature");
+        const WRONG: Mismatch = Mismatch::of("a chunk does not begin with its size and signature");
         let line = std::str::from_utf8(line).map_err(|_| WRONG)?;
         let (size, extension) = line.split_once(';').map_or((line, None), |(size, extension)| (size, Some(extension)));
         let digits = (1..=16).contains(&size.len()) && size.bytes().all(|b| b.is_ascii_hexdigit());
@@ -163,15 +173,15 @@ impl Decoder {
             (Some(_) | None, _) => return Err(WRONG),
         }
         if self.chain.is_some() && size > LONGEST_CHUNK {
-            return Err(Mismatch("a signed chunk is longer than 1 MiB"));
+            return Err(Mismatch::of("a signed chunk is longer than 1 MiB"));
         }
-        self.left = self.left.checked_sub(size).ok_or(Mismatch("the chunks are longer than x-amz-decoded-content-length says"))?;
+        self.left = self.left.checked_sub(size).ok_or(Mismatch::of("the chunks are longer than x-amz-decoded-content-length says"))?;
         if size > 0 {
             self.place = Place::Data(size);
             return Ok(());
         }
         if self.left > 0 {
-            return Err(Mismatch("the chunks are shorter than x-amz-decoded-content-length says"));
+            return Err(Mismatch::of("the chunks are shorter than x-amz-decoded-content-length says"));
         }
         self.judge()?;
         self.place = Place::Trailer;
@@ -182,8 +192,8 @@ impl Decoder {
     fn judge(&mut self) -> Result<(), Mismatch> {
         let hash = self.hash.finalize_reset();
         let Some(chain) = &mut self.chain else { return Ok(()) };
-        let mac = chain.chunk(&hash);
-        chain.accept(mac, self.sent)
+        let text = chain.chunk(&hash);
+        chain.accept(&text, self.sent)
     }
 
     /// Reads data, and the whole chunk once it is there.
@@ -204,24 +214,24 @@ impl Decoder {
         self.trailer_bytes = self.trailer_bytes.saturating_add(line.len() + 2);
         if line.is_empty() {
             if self.framing.trailer && self.chain.is_some() && !self.trailer_signed {
-                return Err(Mismatch("the trailer has no signature"));
+                return Err(Mismatch::of("the trailer has no signature"));
             }
             self.place = Place::End;
             return Ok(());
         }
         if !self.framing.trailer || self.trailer_signed || self.trailer_bytes > LONGEST_TRAILER {
-            return Err(Mismatch("the trailer was not announced, or is too long"));
+            return Err(Mismatch::of("the trailer was not announced, or is too long"));
         }
         let text = std::str::from_utf8(line).ok().and_then(|line| line.split_once(':'));
-        let (name, value) = text.ok_or(Mismatch("a line of the trailer is no header"))?;
+        let (name, value) = text.ok_or(Mismatch::of("a line of the trailer is no header"))?;
         let (name, value) = (name.to_ascii_lowercase(), value.trim_matches([' ', '\t']));
         if name != "x-amz-trailer-signature" {
             self.trailer.update(format!("{name}:{value}\n"));
             return Ok(());
         }
-        let chain = self.chain.as_mut().ok_or(Mismatch("a signature after chunks that are not signed"))?;
-        let mac = chain.trailer(&self.trailer.finalize_reset());
-        chain.accept(mac, unhex(value).ok_or(Mismatch("the signature of the trailer is not one"))?)?;
+        let chain = self.chain.as_mut().ok_or(Mismatch::of("a signature after chunks that are not signed"))?;
+        let text = chain.trailer(&self.trailer.finalize_reset());
+        chain.accept(&text, unhex(value).ok_or(Mismatch::of("the signature of the trailer is not one"))?)?;
         self.trailer_signed = true;
         Ok(())
     }
@@ -240,7 +250,7 @@ impl BodyCheck for Decoder {
                 Place::After => {
                     if let Some(line) = self.line(&mut piece, 1)? {
                         if !line.is_empty() {
-                            return Err(Mismatch("a chunk is longer than its size says"));
+                            return Err(Mismatch::of("a chunk is longer than its size says"));
                         }
                         self.judge()?;
                         ready.push(self.data.split().freeze());
@@ -252,14 +262,14 @@ impl BodyCheck for Decoder {
                         self.trailer(&line)?;
                     }
                 }
-                Place::End => return Err(Mismatch("something follows the last chunk")),
+                Place::End => return Err(Mismatch::of("something follows the last chunk")),
             }
         }
         Ok(())
     }
 
     fn end(&mut self, _: &mut Ready) -> Result<(), Mismatch> {
-        if matches!(self.place, Place::End) { Ok(()) } else { Err(Mismatch("the body ends before its last chunk")) }
+        if matches!(self.place, Place::End) { Ok(()) } else { Err(Mismatch::of("the body ends before its last chunk")) }
     }
 
     fn held(&self) -> u64 {

@@ -17,10 +17,12 @@ mod chunks;
 mod content;
 mod date;
 mod query;
+mod recorded;
 mod request;
 mod secret;
 mod settings;
 pub mod sign;
+mod text;
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +45,7 @@ use crate::inbound::{Conn, Inbound};
 use crate::payload::{Algorithm, Digests, Payload, Room};
 use crate::store::Stores;
 use crate::store::facts::Subject;
-use crate::types::{Report, unix_now};
+use crate::types::Report;
 
 use self::settings::Rules;
 pub use self::settings::Settings;
@@ -69,7 +71,8 @@ struct Accepted {
 
 impl AwsV4 {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
-    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+    pub fn build(name: &str, mut settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        signing::debug(name, &mut settings.keys, stores);
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
         Some(Self { room: Room::new(rules.max_body), rules, stores: Arc::clone(stores) })
     }
@@ -77,7 +80,7 @@ impl AwsV4 {
     /// Whether the request bears a credential of this scheme, and whose.
     pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
         let _ = conn;
-        let now = unix_now();
+        let now = self.stores.clock.now();
         let in_query = match (request::is_mine(inbound.headers()), query::is_mine(inbound.query())) {
             (false, false) => return Ok(None),
             (true, true) => return Err(Refusal::Malformed("both a signed request and a signed URL").into()),
@@ -90,12 +93,14 @@ impl AwsV4 {
         let until = self.rules.in_time(&signed, now)?;
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let found = self.found(inbound.payload(), &signed.content).await?;
-        let accepted = self.rules.settle(&signed, &found, key.as_deref(), inbound.rule_path(), now)?;
+        let debugged = signing::is_debugged(key.as_deref(), &self.stores, now);
+        let judged = self.rules.settle(&signed, &found, key.as_deref(), inbound.rule_path(), now);
+        let accepted = judged.map_err(|refusal| refusal.told(debugged, || text::parts(&signed, &found)))?;
         // It is used up before the rest of the body is read, so that no other request can use it while that takes its time.
         if once_only(inbound.method()) && !self.stores.replay.first_use(self.rules.memory(&signed), until, now).await? {
             return Err(Refusal::Replayed.into());
         }
-        self.check_body(inbound, &signed, accepted.key).await?;
+        self.check_body(inbound, &signed, accepted.key, debugged).await?;
         Ok(Some(Identity { subject: accepted.subject, scheme: Arc::clone(&self.rules.name), query_credentials: signed.query_credentials }))
     }
 
@@ -121,7 +126,7 @@ impl AwsV4 {
     }
 
     /// Makes sure that the body is the one that was signed, now or on its way.
-    async fn check_body(&self, inbound: &mut Inbound, signed: &Signed, key: Plain) -> Result<(), AuthError> {
+    async fn check_body(&self, inbound: &mut Inbound, signed: &Signed, key: Plain, debugged: bool) -> Result<(), AuthError> {
         match &signed.content {
             Content::Unsaid => {}
             Content::Digest(hash) => inbound.payload().verify(Digests::default().and(Algorithm::Sha256, hash), &self.room).await?,
@@ -130,7 +135,8 @@ impl AwsV4 {
                 nothing(inbound.payload(), &self.room).await?;
             }
             Content::Chunks(framing) => {
-                let chain = framing.signed.then(|| Chain::new(key, &signed.stamp, &self.rules.scope(&signed.stamp).text(), signed.tag));
+                let chain =
+                    framing.signed.then(|| Chain::new(key, &signed.stamp, &self.rules.scope(&signed.stamp).text(), signed.tag).debugged(debugged));
                 if chain.is_none() && !self.rules.allow_unsigned_payload {
                     return Err(Refusal::Malformed("a body that the signature does not cover").into());
                 }
@@ -175,7 +181,7 @@ impl Rules {
     fn settle(&self, signed: &Signed, found: &[u8; 32], key: Option<&PreparedKey>, path: &str, now: i64) -> Result<Accepted, Refusal> {
         let scope = self.scope(&signed.stamp);
         let hash = Sha256::new().chain_update(&signed.canonical).chain_update(signed.content.text(found)).finalize();
-        let document = format!("{}\n{}\n{}\n{}", request::ALGORITHM, signed.stamp, scope.text(), request::hex(&hash));
+        let document = request::string_to_sign(&signed.stamp, &scope, &hash);
         // One of each secret, and none is passed over once one has matched.
         let mut matching = None;
         for secret in self.keys.states(key) {
@@ -186,8 +192,8 @@ impl Rules {
         }
         match (key, matching) {
             (Some(holder), Some(key)) => Ok(Accepted { subject: holder.identify(None, path, now)?, key }),
-            (Some(_), None) => Err(Refusal::Wrong("the signature does not match")),
-            (None, _) => Err(Refusal::Wrong("no such key")),
+            (Some(_), None) => Err(Refusal::Wrong(signing::UNLIKE)),
+            (None, _) => Err(Refusal::Wrong(signing::NO_KEY)),
         }
     }
 

@@ -33,6 +33,11 @@ impl Scope<'_> {
     }
 }
 
+/// What the MAC is made of: `hash` is that of the canonical request. The signer makes it too.
+pub(super) fn string_to_sign(stamp: &str, scope: &Scope<'_>, hash: &[u8]) -> String {
+    format!("{ALGORITHM}\n{stamp}\n{}\n{}", scope.text(), hex(hash))
+}
+
 /// When a request was signed, and for a URL how long it is good. Unix seconds, and seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Time {

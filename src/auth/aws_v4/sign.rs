@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::canonical::Head;
 use super::date;
-use super::request::{ALGORITHM, Scope, hex};
+use super::request::{ALGORITHM, Scope, hex, string_to_sign};
 use super::secret::{Prefixed, signing_key};
-use crate::auth::SignError;
+use crate::auth::{SignError, WithText};
 use crate::types::Secret;
 
 /// All but the unreserved characters of RFC 3986.
@@ -40,6 +40,18 @@ impl Signer<'_> {
         body: &[u8],
         now: i64,
     ) -> Result<Vec<(String, String)>, SignError> {
+        self.request_and_text(method, target, headers, body, now).map(|(headers, _)| headers)
+    }
+
+    /// As [`Signer::request`], and the canonical request, whose hash was signed.
+    pub fn request_and_text(
+        &self,
+        method: &Method,
+        target: &Uri,
+        headers: &[(String, String)],
+        body: &[u8],
+        now: i64,
+    ) -> Result<WithText<Vec<(String, String)>>, SignError> {
         let stamp = date::format(now).ok_or(SignError::Time)?;
         let hash = hex(&Sha256::digest(body));
         let mut all = vec![("X-Amz-Date".to_owned(), stamp.clone()), ("X-Amz-Content-Sha256".to_owned(), hash.clone())];
@@ -52,14 +64,19 @@ impl Signer<'_> {
         let mut names: Vec<&str> = lines.keys().map(HeaderName::as_str).chain(["host"]).collect();
         names.sort_unstable();
         let names = names.join(";");
-        let signature = self.signature(method, target, target.query(), &lines, &names, &stamp, &hash)?;
+        let (signature, text) = self.signature(method, target, target.query(), &lines, &names, &stamp, &hash)?;
         let scope = self.scope(&stamp).text();
         all.push(("Authorization".to_owned(), format!("{ALGORITHM} Credential={}/{scope}, SignedHeaders={names}, Signature={signature}", self.key)));
-        Ok(all)
+        Ok((all, text))
     }
 
     /// The URL with its signature at the end of the query: good for this method, without a body, for `seconds` from `now` on.
     pub fn url(&self, method: &Method, link: &Uri, now: i64, seconds: u64) -> Result<String, SignError> {
+        self.url_and_text(method, link, now, seconds).map(|(url, _)| url)
+    }
+
+    /// As [`Signer::url`], and the canonical request, whose hash was signed.
+    pub fn url_and_text(&self, method: &Method, link: &Uri, now: i64, seconds: u64) -> Result<WithText<String>, SignError> {
         let stamp = date::format(now).ok_or(SignError::Time)?;
         let credential = format!("{}/{}", self.key, self.scope(&stamp).text());
         let own = format!(
@@ -71,9 +88,9 @@ impl Signer<'_> {
         }
         let query = link.query().filter(|query| !query.is_empty()).map_or_else(|| own.clone(), |query| format!("{query}&{own}"));
         let hash = if self.service == "s3" { "UNSIGNED-PAYLOAD".to_owned() } else { hex(&Sha256::digest(b"")) };
-        let signature = self.signature(method, link, Some(&query), &HeaderMap::new(), "host", &stamp, &hash)?;
+        let (signature, text) = self.signature(method, link, Some(&query), &HeaderMap::new(), "host", &stamp, &hash)?;
         let (scheme, authority) = (link.scheme_str().unwrap_or("https"), link.authority().map_or("", |authority| authority.as_str()));
-        Ok(format!("{scheme}://{authority}{}?{query}&X-Amz-Signature={signature}", link.path()))
+        Ok((format!("{scheme}://{authority}{}?{query}&X-Amz-Signature={signature}", link.path()), text))
     }
 
     fn scope<'a>(&'a self, stamp: &'a str) -> Scope<'a> {
@@ -90,7 +107,7 @@ impl Signer<'_> {
         names: &str,
         stamp: &str,
         hash: &str,
-    ) -> Result<String, SignError> {
+    ) -> Result<WithText<String>, SignError> {
         let authority = target.authority().ok_or(SignError::Url("the host is signed: write the whole URL, such as https://app.example.com/path"))?;
         // Clients leave the scheme's own port out.
         let usual = if target.scheme_str() == Some("http") { ":80" } else { ":443" };
@@ -98,12 +115,12 @@ impl Signer<'_> {
         let twice = self.service != "s3";
         let length = headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let head = Head { method, path: target.path(), query, host: host.as_bytes(), length, headers };
-        let canonical = head.canonical(names, twice).map_err(|_| UNREADABLE)?;
-        let hash = Sha256::new().chain_update(canonical).chain_update(hash).finalize();
+        let mut canonical = head.canonical(names, twice).map_err(|_| UNREADABLE)?;
+        canonical.extend_from_slice(hash.as_bytes());
         let scope = self.scope(stamp);
-        let document = format!("{ALGORITHM}\n{stamp}\n{}\n{}", scope.text(), hex(&hash));
+        let document = string_to_sign(stamp, &scope, &Sha256::digest(&canonical));
         let secret = <Prefixed as KeyInit>::new_from_slice(self.secret.expose()).ok().filter(|_| !self.secret.is_empty());
         let state = secret.and_then(|secret| signing_key(&secret, &scope)).ok_or(SignError::Secret)?;
-        Ok(hex(&Mac::chain_update(state, document).finalize().into_bytes()))
+        Ok((hex(&Mac::chain_update(state, document).finalize().into_bytes()), canonical))
     }
 }

@@ -13,8 +13,10 @@
 //! a signed URL leaves out. The methods that change something are let in once per signature.
 
 mod key;
+mod recorded;
 mod request;
 pub mod sign;
+mod text;
 mod timestamp;
 mod url;
 
@@ -30,14 +32,14 @@ use serde::Deserialize;
 
 use self::key::{Keyring, Macs, PreparedKey, State};
 use self::request::Head;
-use super::signing::{memory, nothing, once_only, verified};
+use super::signing::{self, memory, nothing, once_only, verified};
 use super::uploads::Uploads;
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
 use crate::payload::Room;
 use crate::store::Stores;
 use crate::store::facts::Subject;
-use crate::types::{ByteSize, HumanDuration, Report, unix_now};
+use crate::types::{ByteSize, HumanDuration, Report};
 
 pub use super::signing::KeySettings;
 
@@ -92,7 +94,8 @@ struct Rules {
 
 impl Fost {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
-    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+    pub fn build(name: &str, mut settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        signing::debug(name, &mut settings.keys, stores);
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
         Some(Self { room: Room::new(rules.max_body), rules, uploads: Uploads::default(), stores: Arc::clone(stores) })
     }
@@ -123,8 +126,8 @@ impl Fost {
 
     async fn signed_request(&self, inbound: &mut Inbound) -> Result<Arc<Subject>, AuthError> {
         // The clock is read when the head has arrived: a long upload must not make a good signature stale.
-        let now = unix_now();
-        let signed = request::read(&Head::of(inbound))?;
+        let now = self.stores.clock.now();
+        let mut signed = request::read(&Head::of(inbound))?;
         self.rules.in_time(signed.seconds, now)?;
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let mut macs = signed.begin(self.rules.states(key.as_deref()));
@@ -137,20 +140,38 @@ impl Fost {
             body if once => body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)).await?,
             body => nothing(body, &self.room).await?,
         };
-        let subject = self.rules.settle(signed, key.as_deref(), macs, length, (inbound.query(), inbound.rule_path()), now)?;
+        let subject = match self.rules.settle(&mut signed, key.as_deref(), macs, length, (inbound.query(), inbound.rule_path()), now) {
+            Err(refusal) => return Err(self.told(refusal, &signed, key.as_deref(), inbound, now).await.into()),
+            Ok(subject) => subject,
+        };
         if once && !self.stores.replay.first_use(memory, until, now).await? {
             return Err(Refusal::Replayed.into());
         }
         Ok(subject)
     }
 
+    /// A refusal, with what should have been signed where that is what it is about.
+    async fn told(&self, refusal: Refusal, signed: &request::Signed, key: Option<&PreparedKey>, inbound: &mut Inbound, now: i64) -> Refusal {
+        let Some(why) = refusal.unlike() else { return refusal };
+        let mut parts = text::request(signed);
+        if inbound.payload().is_empty() {
+            parts.part("query", inbound.query().unwrap_or_default().as_bytes(), "");
+        }
+        match parts.body(inbound.payload(), self.rules.max_body, &self.room).await {
+            Some(parts) => Refusal::Mismatch(Box::new(parts.end(why, signing::is_debugged(key, &self.stores, now)))),
+            None => refusal,
+        }
+    }
+
     async fn signed_url(&self, inbound: &mut Inbound) -> Result<Arc<Subject>, AuthError> {
         let signed = url::read(&Head::of(inbound))?;
-        let now = unix_now();
+        let now = self.stores.clock.now();
         self.rules.not_expired(signed.expires, now)?;
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let macs = signed.macs(self.rules.states(key.as_deref()));
-        let subject = verified(key.as_deref(), macs, &signed.tag)?.identify(None, inbound.rule_path(), now)?;
+        let debugged = signing::is_debugged(key.as_deref(), &self.stores, now);
+        let judged = verified(key.as_deref(), macs, &signed.tag).map_err(|refusal| refusal.told(debugged, || text::url(&signed.document)))?;
+        let subject = judged.identify(None, inbound.rule_path(), now)?;
         nothing(inbound.payload(), &self.room).await?;
         Ok(subject)
     }
@@ -204,7 +225,7 @@ impl Rules {
     /// Judges a signed request whose body, `length` bytes, has been fed to `macs`. `path` is the decoded one.
     fn settle(
         &self,
-        signed: request::Signed,
+        signed: &mut request::Signed,
         key: Option<&PreparedKey>,
         mut macs: Macs,
         length: u64,
@@ -217,7 +238,7 @@ impl Rules {
         } else if !query.is_empty() && !self.allow_unsigned_query {
             return Err(Refusal::Malformed("a query beside a body, which the signature does not cover"));
         }
-        verified(key, macs, &signed.tag)?.identify(signed.user, path, now)
+        verified(key, macs, &signed.tag)?.identify(signed.user.take(), path, now)
     }
 
     /// What the replay memory keeps of a signature.

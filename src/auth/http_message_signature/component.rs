@@ -157,6 +157,17 @@ impl Component {
         &self.identifier
     }
 
+    /// What the log calls it.
+    pub(super) fn part_name(&self) -> String {
+        match &self.what {
+            What::Field(name) => format!("header {name}"),
+            What::QueryParam(name) => format!("query-param {name}"),
+            What::Method | What::TargetUri | What::Authority | What::Scheme | What::RequestTarget | What::Path | What::Query => {
+                self.identifier.trim_matches('"').to_owned()
+            }
+        }
+    }
+
     /// The header that it covers, if it is one.
     pub(super) fn header(&self) -> Option<&HeaderName> {
         match &self.what {

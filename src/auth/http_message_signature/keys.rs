@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::fields::Signed;
 use super::rules::Document;
 use crate::auth::Refusal;
-use crate::auth::signing::{Holder, KeySettings, Manner, PublicAlgorithm, VerifyingKey};
+use crate::auth::signing::{Holder, KeySettings, Manner, NO_KEY, OTHER_WAY, PublicAlgorithm, UNLIKE, VerifyingKey};
 use crate::store::facts::Subject;
 use crate::store::keys::ApiKey;
 use crate::store::{Stores, Unavailable};
@@ -225,20 +225,25 @@ impl Keys {
     }
 
     /// Who signed. `found` are the keys of `documents`, in the same order. Signatures by unknown keys say nothing; all others must be
-    /// right and stand for the same user. `path` is the decoded one, `now` are Unix seconds.
-    pub(super) fn settle(&self, documents: &[Document], found: &[Option<Arc<Prepared>>], path: &str, now: i64) -> Result<Arc<Subject>, Refusal> {
+    /// right and stand for the same user. `path` is the decoded one, `now` are Unix seconds. An error says which document it is about.
+    pub(super) fn settle(
+        &self,
+        documents: &[Document],
+        found: &[Option<Arc<Prepared>>],
+        path: &str,
+        now: i64,
+    ) -> Result<Arc<Subject>, (usize, Refusal)> {
         let mut who: Option<Arc<Subject>> = None;
-        for (document, key) in documents.iter().zip(found) {
+        for (at, (document, key)) in documents.iter().zip(found).enumerate() {
             let verdict = self.verify(key.as_deref(), &document.signed, &document.base);
             let Some(key) = key else { continue };
-            verdict?;
-            let subject = key.holder.identify(None, path, now)?;
+            let subject = verdict.and_then(|()| key.holder.identify(None, path, now)).map_err(|refusal| (at, refusal))?;
             if who.as_ref().is_some_and(|other| other.user != subject.user) {
-                return Err(Refusal::Malformed("signatures of two users: let the configuration name a label or a tag"));
+                return Err((at, Refusal::Malformed("signatures of two users: let the configuration name a label or a tag")));
             }
             who.get_or_insert(subject);
         }
-        who.ok_or(Refusal::Wrong("no such key"))
+        who.ok_or((0, Refusal::Wrong(NO_KEY)))
     }
 
     /// Whether `signed` was made by `key` over `base`. A key that is not known, or not bound to the algorithm that the signature
@@ -251,10 +256,16 @@ impl Keys {
             for dummy in self.dummies(alg) {
                 let _ = std::hint::black_box(dummy.verifies(alg, base, &signed.signature));
             }
-            return Err(Refusal::Wrong(if key.is_some() { "alg is not the key's, or not named where the key has several" } else { "no such key" }));
+            return Err(Refusal::Wrong(if key.is_some() { OTHER_WAY } else { NO_KEY }));
         }
         let good = candidates.into_iter().fold(false, |good, (alg, material)| material.verifies(alg, base, &signed.signature) | good);
-        if good { Ok(()) } else { Err(Refusal::Wrong("the signature does not match")) }
+        if good { Ok(()) } else { Err(Refusal::Wrong(UNLIKE)) }
+    }
+
+    /// Whether `signed` was made by `key` over `text`, in place of what was sent.
+    pub(super) fn made_by(key: &Prepared, signed: &Signed, text: &[u8]) -> bool {
+        let candidates = key.candidates(signed.params.alg.as_deref()).into_iter();
+        candidates.fold(false, |good, (alg, material)| material.verifies(alg, text, &signed.signature) | good)
     }
 
     fn dummies(&self, algorithm: Algorithm) -> impl Iterator<Item = &Material> {

@@ -22,6 +22,7 @@ mod dictionary;
 mod digest;
 mod fields;
 mod keys;
+mod recorded;
 mod rules;
 pub mod sign;
 
@@ -36,12 +37,12 @@ use http_body::Body as _;
 use self::component::{CONTENT_DIGEST, Message, SIGNATURE, SIGNATURE_INPUT};
 use self::keys::Keys;
 use self::rules::{Document, Rules};
-use super::signing::{memory, nothing, once_only};
+use super::signing::{self, memory, nothing, once_only};
 use super::{AuthError, Challenge, CredentialNames, Identity, Offer, Refusal};
 use crate::inbound::{Conn, Inbound};
 use crate::payload::{Digests, Payload, Room};
 use crate::store::Stores;
-use crate::types::{Report, unix_now};
+use crate::types::Report;
 
 pub use self::rules::Settings;
 
@@ -63,7 +64,8 @@ pub struct HttpMessageSignature {
 
 impl HttpMessageSignature {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
-    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+    pub fn build(name: &str, mut settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        signing::debug(name, &mut settings.keys, stores);
         let rules = Rules::build(&settings, report);
         let keys = Keys::build(settings.keys, name, stores.keys.is_some(), report);
         Some(Self { name: name.into(), rules: rules?, keys: keys?, room: Room::new(HELD), stores: Arc::clone(stores) })
@@ -75,7 +77,7 @@ impl HttpMessageSignature {
         if !fields::is_mine(inbound.headers()) {
             return Ok(None);
         }
-        let now = unix_now();
+        let now = self.stores.clock.now();
         let digests = digest::read(inbound.headers())?;
         let length = inbound.payload().size_hint().exact();
         let Some(documents) = self.rules.documents(&Message::of(inbound, length), now)? else { return Ok(None) };
@@ -84,7 +86,10 @@ impl HttpMessageSignature {
             let key = self.keys.find(&document.keyid, &self.stores).await?;
             found.push(key);
         }
-        let subject = self.keys.settle(&documents, &found, inbound.rule_path(), now)?;
+        let subject = self.keys.settle(&documents, &found, inbound.rule_path(), now).map_err(|(at, refusal)| {
+            let debugged = found.get(at).and_then(Option::as_ref).is_some_and(|key| key.holder.is_debugged(&self.stores, now));
+            refusal.told(debugged, || documents.get(at).map(rules::parts).unwrap_or_default())
+        })?;
         let known = || documents.iter().zip(&found).filter(|(_, key)| key.is_some()).map(|(document, _)| document);
         // The signatures do not need the body: they are used up before it is read, so that no other request can use one while
         // that takes its time.

@@ -10,7 +10,7 @@ use super::MAX_SIGNATURES;
 use super::component::{self, CONTENT_DIGEST, Component, Message};
 use super::fields::{self, Params, Raw, Signed};
 use crate::auth::Refusal;
-use crate::auth::signing::KeySettings;
+use crate::auth::signing::{KeySettings, Parts};
 use crate::types::{HumanDuration, Report};
 
 /// Headers that are never there when signatures are looked at, as they end at this hop.
@@ -92,6 +92,14 @@ pub(super) struct Document {
     pub until: i64,
 }
 
+/// What should have been signed, by its parts: one for each component.
+pub(super) fn parts(document: &Document) -> Parts {
+    Parts::default().lines(&document.base, |at, _| match document.signed.components.get(at) {
+        Some(component) => component.part_name().into(),
+        None => "@signature-params".into(),
+    })
+}
+
 impl Rules {
     /// Reports what is wrong with the settings and returns `None` then.
     pub(super) fn build(settings: &Settings, report: &mut Report) -> Option<Self> {
@@ -137,7 +145,7 @@ impl Rules {
     }
 
     /// Whether the signature is one of those that the configuration asks for.
-    fn asks_for(&self, raw: &Raw) -> bool {
+    pub(super) fn asks_for(&self, raw: &Raw) -> bool {
         self.label.as_deref().is_none_or(|label| label == raw.label()) && self.tag.as_deref().is_none_or(|tag| raw.tag() == Some(tag))
     }
 

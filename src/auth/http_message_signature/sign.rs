@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::component::{self, Component, Message};
 use super::keys::Algorithm;
-use crate::auth::SignError;
 use crate::auth::signing::PrivateKey;
+use crate::auth::{SignError, WithText};
 use crate::inbound::parse_host;
 use crate::types::Secret;
 
@@ -73,6 +73,18 @@ impl Signer {
         headers: &[(String, String)],
         body: &[u8],
     ) -> Result<Vec<(String, String)>, SignError> {
+        self.request_and_text(terms, method, target, headers, body).map(|(headers, _)| headers)
+    }
+
+    /// As [`Signer::request`], and the signature base.
+    pub fn request_and_text(
+        &self,
+        terms: &Terms<'_>,
+        method: &Method,
+        target: &Uri,
+        headers: &[(String, String)],
+        body: &[u8],
+    ) -> Result<WithText<Vec<(String, String)>>, SignError> {
         const UNREADABLE: SignError = SignError::Url("a header is not one that can be sent, or that can be signed");
         sfv::KeyRef::from_str(terms.label).map_err(|_| SignError::Url("a label is of small letters, digits, '_', '-', '.' and '*'"))?;
         let mut lines = headers.to_vec();
@@ -106,7 +118,7 @@ impl Signer {
         let signature = STANDARD.encode(self.sign(&base)?);
         lines.push(("Signature-Input".to_owned(), format!("{}={input}", terms.label)));
         lines.push(("Signature".to_owned(), format!("{}=:{signature}:", terms.label)));
-        Ok(lines)
+        Ok((lines, base))
     }
 
     /// The list of components with its parameters, serialized.

@@ -48,6 +48,11 @@ mod tests {
         for text in [
             "",
             "nan",
+            "inf",
+            "-inf",
+            "1e18",
+            "-9223372036854775808",
+            "9223372036854775807",
             "784111777",
             "wrong date",
             "Sun, 06 Nov 1994",
@@ -64,6 +69,15 @@ mod tests {
             assert_eq!(parse(text.as_bytes()), None, "{text}");
         }
         assert_eq!((format(-1), format(i64::MIN), format(i64::MAX)), (None, None, None));
+    }
+
+    /// A second that was put in counts as the one before it, or as none: never as another.
+    #[test]
+    fn a_leap_second_moves_no_clock() {
+        for text in ["Sat, 31 Dec 2016 23:59:60 GMT", "Sat, 31 Dec 2016 23:59:60 +0000", "Sun, 01 Jan 2017 00:59:60 +0100"] {
+            assert!(parse(text.as_bytes()).is_none_or(|seconds| seconds == 1_483_228_799), "{text}: {:?}", parse(text.as_bytes()));
+        }
+        assert_eq!(parse(b"Sun, 22 Nov 2026 06:00:60 GMT"), None, "none was ever put in there");
     }
 
     proptest! {

@@ -83,6 +83,7 @@ pub(super) fn read(head: &Head<'_>) -> Result<Signed, Refusal> {
         key: key_name(key)?,
         tag: tag(signature).ok_or(Refusal::Malformed("the signature is not base64"))?,
         algorithm: Some(Algorithm::named(algorithm).ok_or(Refusal::Malformed("an algorithm that is not known"))?),
+        rsa: None,
         times: Times {
             signed: vec![date::parse(dated.as_bytes()).ok_or(Refusal::Malformed("the date cannot be read"))?],
             expires: None,

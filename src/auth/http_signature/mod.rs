@@ -32,13 +32,17 @@ mod digest;
 mod document;
 mod legacy;
 mod parameters;
+mod public;
+mod recorded;
 mod request;
 mod rules;
 pub mod sign;
+mod text;
 
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -55,7 +59,8 @@ use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
 use crate::payload::{BodyCheck, Mismatch, Payload, Ready, Room};
 use crate::store::Stores;
-use crate::types::{HumanDuration, Report, unix_now};
+use crate::store::facts::Subject;
+use crate::types::{HumanDuration, Report};
 
 pub use super::signing::{Algorithm, KeySettings};
 
@@ -82,7 +87,7 @@ pub enum Dialect {
 pub struct Settings {
     /// Whose spelling.
     pub dialect: Dialect,
-    /// How requests may be signed.
+    /// How requests may be signed with a shared secret. What a public key verifies is said of the key.
     pub algorithms: Vec<Algorithm>,
     /// How far a date may be from this machine's clock, either way.
     pub max_skew: HumanDuration,
@@ -126,7 +131,8 @@ pub struct HttpSignature {
 
 impl HttpSignature {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
-    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+    pub fn build(name: &str, mut settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        signing::debug(name, &mut settings.keys, stores);
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
         Some(Self { rules, room: Room::new(HELD), stores: Arc::clone(stores) })
     }
@@ -134,18 +140,34 @@ impl HttpSignature {
     /// Whether the request bears a credential of this scheme, and whose.
     pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
         let _ = conn;
-        let now = unix_now();
+        let now = self.stores.clock.now();
         let length = document::length(inbound);
         let head = Head::of(inbound, length);
         let Some(claimed) = request::claimed(&head, self.rules.dialect)? else { return Ok(None) };
         let signed = request::read(&head, self.rules.dialect, claimed)?;
         self.rules.covered(&signed.covers, inbound.headers())?;
         let until = self.rules.in_time(&signed.times, now)?;
-        let key = self.rules.keys.find(&signed.key, &self.stores).await?;
-        let subject = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now)?;
+        let (subject, key) = self.judge(&signed, inbound.rule_path(), now).await?;
         self.use_up(&signed, inbound, until, now).await?;
         self.check_body(inbound.payload(), signed, key.as_deref()).await?;
         Ok(Some(Identity { subject, scheme: Arc::clone(&self.rules.name), query_credentials: &[] }))
+    }
+
+    /// Who signed, and the key if it is a shared secret. Of two keys with one name, the one in the configuration wins, of whatever kind.
+    async fn judge(&self, signed: &Signed, path: &str, now: i64) -> Result<(Arc<Subject>, Option<Cow<'_, PreparedKey>>), AuthError> {
+        let rules = &self.rules;
+        let told = |refusal: Refusal, debugged| refusal.told(debugged, || text::parts(signed, rules.dialect));
+        if signed.rsa.is_none() {
+            let elsewhere = rules.public.get(&signed.key).is_some();
+            let key = if elsewhere { None } else { rules.keys.find(&signed.key, &self.stores).await? };
+            let debugged = signing::is_debugged(key.as_deref(), &self.stores, now);
+            let subject = rules.settle(signed, key.as_deref(), path, now).map_err(|refusal| told(refusal, debugged))?;
+            return Ok((subject, key));
+        }
+        let elsewhere = rules.keys.get(&signed.key).is_some();
+        let key = if elsewhere { None } else { rules.public.find(&signed.key, &self.stores).await? };
+        let debugged = key.as_deref().is_some_and(|key| key.is_debugged(&self.stores, now));
+        Ok((rules.settle_public(signed, key.as_deref(), path, now).map_err(|refusal| told(refusal, debugged))?, None))
     }
 
     /// The signature does not need the body: it is used up before the body is read, so that no other request can use it while that
@@ -220,6 +242,6 @@ impl BodyCheck for KeyedBody {
 
     fn end(&mut self, _: &mut Ready) -> Result<(), Mismatch> {
         let good = self.macs.take().is_some_and(|macs| macs.match_any(&self.tag));
-        if good { Ok(()) } else { Err(Mismatch("the body is not the one whose MAC was signed")) }
+        if good { Ok(()) } else { Err(Mismatch::of("the body is not the one whose MAC was signed")) }
     }
 }

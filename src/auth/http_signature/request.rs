@@ -5,10 +5,11 @@ use http::header::{AUTHORIZATION, DATE, HOST};
 
 use super::document::{Head, VERSIONS, document, header};
 use super::parameters::{self, Names, Parameters};
+use super::public::{self, Rsa};
 use super::{Dialect, date, digest, legacy};
 use crate::auth::Refusal;
 use crate::auth::signing::can_be_a_name;
-use crate::auth::signing::{Algorithm, tag_of_any_length as tag};
+use crate::auth::signing::{Algorithm, tag_of_any_length};
 use crate::payload::Digests;
 
 pub(super) const SIGNATURE: HeaderName = HeaderName::from_static("signature");
@@ -23,6 +24,8 @@ pub(super) struct Signed {
     pub tag: Vec<u8>,
     /// `None`: whichever of the key's makes signatures of this length.
     pub algorithm: Option<Algorithm>,
+    /// `Some` if it was signed with a private key; `algorithm` says nothing then.
+    pub rsa: Option<Rsa>,
     pub times: Times,
     pub covers: Coverage,
     /// What the body is said to be.
@@ -117,7 +120,11 @@ pub(super) fn read(head: &Head<'_>, dialect: Dialect, claimed: &[u8]) -> Result<
         return Err(Refusal::Malformed("the key, the signature or the list of headers is missing"));
     };
     let listed = parameters::list(listed, ' ')?;
-    let algorithm = algorithm(&said, dialect, &listed)?;
+    let draft = dialect == Dialect::Draft;
+    let tag = if draft { public::tag(signature) } else { tag_of_any_length(signature) };
+    let tag = tag.ok_or(Refusal::Malformed("the signature is not base64"))?;
+    let rsa = if draft { Rsa::claimed(said.algorithm, tag.len()) } else { None };
+    let algorithm = algorithm(&said, dialect, rsa, &listed)?;
     let covers = coverage(&listed, dialect)?;
     let line = dialect == Dialect::Kong && listed.contains(&"request-line");
     // Kong would sign the header of this name in place of the request line.
@@ -128,8 +135,9 @@ pub(super) fn read(head: &Head<'_>, dialect: Dialect, claimed: &[u8]) -> Result<
     let digest = head.one(&DIGEST)?.map(digest::read).transpose()?;
     Ok(Signed {
         key: key_name(key)?,
-        tag: tag(signature).ok_or(Refusal::Malformed("the signature is not base64"))?,
+        tag,
         algorithm,
+        rsa,
         times: times(head, &said, dialect, &covers)?,
         body: digest.map_or(Said::Nothing, Said::Digests),
         readings: versions.map(|version| document(head, dialect, key, &listed, &said, version)).collect::<Result<_, _>>()?,
@@ -143,17 +151,18 @@ pub(super) fn key_name(sent: &str) -> Result<String, Refusal> {
 }
 
 /// The algorithm that the request names. `hs2019`, or none, in the draft: the key's own.
-fn algorithm(said: &Parameters<'_>, dialect: Dialect, listed: &[&str]) -> Result<Option<Algorithm>, Refusal> {
+fn algorithm(said: &Parameters<'_>, dialect: Dialect, rsa: Option<Rsa>, listed: &[&str]) -> Result<Option<Algorithm>, Refusal> {
     let named = match (said.algorithm, dialect) {
         (None | Some("hs2019"), Dialect::Draft) => return Ok(None),
-        (Some(name), _) => Algorithm::named(name).ok_or(Refusal::Malformed("an algorithm that is not known"))?,
+        (Some(_), _) if rsa.is_some() => None,
+        (Some(name), _) => Some(Algorithm::named(name).ok_or(Refusal::Malformed("an algorithm that is not known"))?),
         (None, _) => return Err(Refusal::Malformed("no algorithm is named")),
     };
     // draft-cavage-http-signatures-12, section 2.3: for old algorithms, these were headers like any other.
     if dialect == Dialect::Draft && listed.iter().any(|name| *name == "(created)" || *name == "(expires)") {
         return Err(Refusal::Malformed("(created) and (expires) go with hs2019 alone"));
     }
-    Ok(Some(named))
+    Ok(named)
 }
 
 fn coverage(listed: &[&str], dialect: Dialect) -> Result<Coverage, Refusal> {

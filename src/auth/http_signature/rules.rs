@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
+use super::public::{Prepared, PublicKeys};
 use super::request::{Coverage, Signed, Times};
 use super::{Dialect, PreparedKey, Settings};
 use crate::auth::Refusal;
 use crate::auth::signing::{Algorithm, Seed};
-use crate::auth::signing::{Keyring, Manner, is_alias, memory};
+use crate::auth::signing::{KeySettings, Keyring, Manner, NO_KEY, UNLIKE, is_alias, memory};
 use crate::store::facts::Subject;
 use crate::types::Report;
 
@@ -28,13 +29,19 @@ pub(super) struct Rules {
     allow_unsigned_target: bool,
     allow_unsigned_host: bool,
     pub(super) allow_unsigned_body: bool,
+    /// Shared secrets.
     pub(super) keys: Keyring<Seed>,
+    pub(super) public: PublicKeys,
 }
 
 impl Rules {
     pub(super) fn build(name: &str, settings: Settings, store_has_keys: bool, report: &mut Report) -> Option<Self> {
         warn(&settings, report);
-        let keys = Keyring::build(settings.keys, (name, "http-signature"), MANNER, store_has_keys, report);
+        let is_public = |key: &KeySettings| key.public_key.is_some() || key.public_key_file.is_some() || key.next_public_key_file.is_some();
+        let (public, shared) = settings.keys.into_iter().partition(|(_, key)| settings.dialect == Dialect::Draft && is_public(key));
+        let public = PublicKeys::build(public, report);
+        let others = store_has_keys || public.as_ref().is_none_or(|public| !public.is_empty());
+        let keys = Keyring::build(shared, (name, "http-signature"), MANNER, others, report);
         let max_skew = i64::try_from(settings.max_skew.0.as_secs()).unwrap_or(i64::MAX);
         if max_skew == 0 {
             report.error("max_skew", "dates count whole seconds", "write at least \"1s\"");
@@ -48,7 +55,7 @@ impl Rules {
             report.error("required", "one of these is not the name of a header", "list names such as \"content-type\"");
         }
         let sound = max_skew > 0 && !settings.algorithms.is_empty() && required.len() == wanted;
-        let keys = keys.filter(|_| sound)?;
+        let (keys, public) = (keys.filter(|_| sound)?, public?);
         Some(Self {
             name: name.into(),
             dialect: settings.dialect,
@@ -59,6 +66,7 @@ impl Rules {
             allow_unsigned_host: settings.allow_unsigned_host,
             allow_unsigned_body: settings.allow_unsigned_body,
             keys,
+            public,
         })
     }
 
@@ -111,9 +119,15 @@ impl Rules {
         match key {
             Some(key) if good && key.allows(algorithm.name()) => key.identify(None, path, now),
             Some(_) if good => Err(Refusal::Wrong("the key may not sign with this algorithm")),
-            Some(_) => Err(Refusal::Wrong("the signature does not match")),
-            None => Err(Refusal::Wrong("no such key")),
+            Some(_) => Err(Refusal::Wrong(UNLIKE)),
+            None => Err(Refusal::Wrong(NO_KEY)),
         }
+    }
+
+    /// The same for a signature by a private key.
+    pub(super) fn settle_public(&self, signed: &Signed, key: Option<&Prepared>, path: &str, now: i64) -> Result<Arc<Subject>, Refusal> {
+        let rsa = signed.rsa.ok_or(Refusal::Malformed("an algorithm that is not allowed"))?;
+        self.public.settle((rsa, &signed.readings, &signed.tag), key, path, now)
     }
 
     /// What the replay memory keeps of a signature.

@@ -9,7 +9,8 @@ use super::document::{Head, VERSIONS, document};
 use super::legacy;
 use super::parameters::Parameters;
 use super::{Algorithm, Dialect, date};
-use crate::auth::SignError;
+use crate::auth::signing::{PrivateKey, PublicAlgorithm};
+use crate::auth::{SignError, WithText};
 use crate::types::Secret;
 
 /// How to sign.
@@ -32,6 +33,52 @@ pub fn request(
     body: &[u8],
     now: i64,
 ) -> Result<Vec<(String, String)>, SignError> {
+    request_and_text(manner, (key, secret), method, target, headers, body, now).map(|(headers, _)| headers)
+}
+
+/// As [`request`], and the bytes that were signed.
+pub fn request_and_text(
+    manner: Manner,
+    (key, secret): (&str, &Secret),
+    method: &Method,
+    target: &Uri,
+    headers: &[(String, String)],
+    body: &[u8],
+    now: i64,
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
+    let sign = |document: &[u8]| manner.algorithm.sign(secret, document).ok_or(SignError::Secret);
+    signed(manner.dialect, (key, manner.algorithm.name(), &sign), method, target, headers, body, now)
+}
+
+/// The same in the draft's own dialect with an RSA key, PKCS#8 in PEM: RSASSA-PKCS1-v1_5 with SHA-256, called `rsa-sha256`, or with `pss` RSASSA-PSS
+/// with SHA-512, called `hs2019`; and the bytes that were signed.
+pub fn request_by_rsa(
+    (key, pem, pss): (&str, &Secret, bool),
+    method: &Method,
+    target: &Uri,
+    headers: &[(String, String)],
+    body: &[u8],
+    now: i64,
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
+    let (algorithm, name) = if pss { (PublicAlgorithm::RsaPssSha512, "hs2019") } else { (PublicAlgorithm::RsaV15Sha256, "rsa-sha256") };
+    let private = PrivateKey::from_pem(pem).map_err(SignError::Key)?;
+    let sign = |document: &[u8]| private.sign(algorithm, document).ok_or(SignError::Key("a private key of this scheme is an RSA key"));
+    signed(Dialect::Draft, (key, name, &sign), method, target, headers, body, now)
+}
+
+/// The key's name, what its algorithm is called, and how it signs.
+type Signer<'a> = (&'a str, &'a str, &'a dyn Fn(&[u8]) -> Result<Vec<u8>, SignError>);
+
+fn signed(
+    dialect: Dialect,
+    signer: Signer<'_>,
+    method: &Method,
+    target: &Uri,
+    headers: &[(String, String)],
+    body: &[u8],
+    now: i64,
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
+    let (key, _, sign) = signer;
     if key.contains(['"', '\\', '#']) || !key.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
         return Err(SignError::Url("this key's name cannot be written in a signature of this scheme"));
     }
@@ -40,11 +87,8 @@ pub fn request(
     let mut signed = vec![("Date".to_owned(), date.clone())];
     signed.extend_from_slice(headers);
     if !body.is_empty() {
-        signed.push(match manner.dialect {
-            Dialect::ApisixV1 => {
-                let mac = manner.algorithm.sign(secret, body).ok_or(SignError::Secret)?;
-                ("X-HMAC-DIGEST".to_owned(), STANDARD.encode(mac))
-            }
+        signed.push(match dialect {
+            Dialect::ApisixV1 => ("X-HMAC-DIGEST".to_owned(), STANDARD.encode(sign(body)?)),
             Dialect::Draft | Dialect::Kong | Dialect::Apisix => ("Digest".to_owned(), format!("SHA-256={}", STANDARD.encode(Sha256::digest(body)))),
         });
     }
@@ -61,36 +105,42 @@ pub fn request(
     let sent = target.path_and_query().map_or("/", |target| target.as_str());
     let head = Head { method, target: sent, path: &path, host: host.as_bytes(), headers: &map, length: None, proxy_authorization: None };
     let names: Vec<String> = std::iter::once("host".to_owned()).chain(signed.iter().map(|(name, _)| name.to_ascii_lowercase())).collect();
-    signed.extend(credential(manner, key, secret, &head, &names, &date)?);
-    Ok(signed)
+    let (credential, text) = credential(dialect, signer, &head, &names, &date)?;
+    signed.extend(credential);
+    Ok((signed, text))
 }
 
 /// The headers that carry the signature.
-fn credential(manner: Manner, key: &str, secret: &Secret, head: &Head<'_>, names: &[String], date: &str) -> Result<Vec<(String, String)>, SignError> {
-    let algorithm = manner.algorithm.name();
-    let tag = |document: &[u8]| manner.algorithm.sign(secret, document).map(|tag| STANDARD.encode(tag)).ok_or(SignError::Secret);
+fn credential(
+    dialect: Dialect,
+    (key, algorithm, sign): Signer<'_>,
+    head: &Head<'_>,
+    names: &[String],
+    date: &str,
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
+    let tag = |document: &[u8]| sign(document).map(|tag| STANDARD.encode(tag));
     let mut all: Vec<&str> = names.iter().map(String::as_str).collect();
-    if manner.dialect == Dialect::ApisixV1 {
+    if dialect == Dialect::ApisixV1 {
         // The date has a line of its own.
         all.retain(|name| *name != "date");
         let document = legacy::document(head, key, date, &all).map_err(|_| SignError::Url("the query cannot be signed in one way"))?;
         let document = document.into_iter().next().unwrap_or_default();
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        return Ok(vec![
+        let headers = vec![
             header("X-HMAC-ACCESS-KEY", key),
             header("X-HMAC-ALGORITHM", algorithm),
             header("X-HMAC-SIGNED-HEADERS", &all.join(";")),
             header("X-HMAC-SIGNATURE", &tag(&document)?),
-        ]);
+        ];
+        return Ok((headers, document));
     }
-    let (word, name) = match manner.dialect {
+    let (word, name) = match dialect {
         Dialect::Kong => ("hmac", "username"),
         Dialect::Draft | Dialect::Apisix | Dialect::ApisixV1 => ("Signature", "keyId"),
     };
-    all.insert(0, if manner.dialect == Dialect::Draft { "(request-target)" } else { "@request-target" });
+    all.insert(0, if dialect == Dialect::Draft { "(request-target)" } else { "@request-target" });
     let [version, ..] = VERSIONS;
-    let document =
-        document(head, manner.dialect, key, &all, &Parameters::default(), version).map_err(|_| SignError::Url("a header cannot be signed"))?;
+    let document = document(head, dialect, key, &all, &Parameters::default(), version).map_err(|_| SignError::Url("a header cannot be signed"))?;
     let value = format!("{word} {name}=\"{key}\",algorithm=\"{algorithm}\",headers=\"{}\",signature=\"{}\"", all.join(" "), tag(&document)?);
-    Ok(vec![("Authorization".to_owned(), value)])
+    Ok((vec![("Authorization".to_owned(), value)], document))
 }

@@ -60,6 +60,8 @@ fn description(why: &Refusal, token: &str, rules: &Rules, now: i64) -> Option<&'
         | Refusal::Unclaimed
         | Refusal::Malformed(_)
         | Refusal::Wrong(_)
+        | Refusal::Mismatch(_)
+        | Refusal::WrongBody(_)
         | Refusal::Expired
         | Refusal::NotYetValid
         | Refusal::Skewed(_)

@@ -184,7 +184,7 @@ fn described(why: &Refusal) -> Option<&'static str> {
         Refusal::Missing => None,
         Refusal::Unclaimed => Some("the credential is not accepted here"),
         Refusal::Malformed(_) => Some("the token is malformed"),
-        Refusal::Wrong(_) => Some("the token is not valid"),
+        Refusal::Wrong(_) | Refusal::Mismatch(_) | Refusal::WrongBody(_) => Some("the token is not valid"),
         Refusal::Expired => Some("the token has expired"),
         Refusal::NotYetValid | Refusal::Skewed(_) => Some("the token is not valid yet"),
         Refusal::WrongAudience => Some("the token is for another audience"),

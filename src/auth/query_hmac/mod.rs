@@ -10,6 +10,7 @@
 //! between query and body: so every signature is let in once, whatever its method. What reads differently but is written again
 //! the same is refused. A refusal is told as the origin does: 403 and `{"error": TEXT}`.
 
+mod recorded;
 mod request;
 pub mod sign;
 mod timestamp;
@@ -28,7 +29,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 
 use self::request::{Claim, Signed};
-use super::signing::{self, Keyring, Manner, memory, nothing, verified};
+use super::signing::{self, Keyring, Manner, Parts, memory, nothing, verified};
 use super::uploads::Uploads;
 use super::{AuthError, Challenge, CredentialNames, ErrorForm, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
@@ -92,7 +93,8 @@ struct Rules {
 
 impl QueryHmac {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
-    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+    pub fn build(name: &str, mut settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        signing::debug(name, &mut settings.keys, stores);
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
         Some(Self { room: Room::new(rules.max_body), rules, uploads: Uploads::default(), stores: Arc::clone(stores) })
     }
@@ -124,7 +126,7 @@ impl QueryHmac {
 
     async fn signed_request(&self, inbound: &mut Inbound) -> Result<Arc<Subject>, AuthError> {
         // The clock is read when the head has arrived: a long upload must not make a good signature stale.
-        let now = timestamp::now();
+        let now = self.stores.clock.micros();
         let signed = request::read(inbound.path(), inbound.query().unwrap_or_default()).ok_or_else(missing)?;
         let time = self.rules.in_time(signed.time, now)?;
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
@@ -141,26 +143,49 @@ impl QueryHmac {
         } else if !body.is_empty() {
             body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)).await?;
         }
-        let subject = self.rules.settle(&signed, key.as_deref(), macs, inbound.rule_path(), now.div_euclid(timestamp::SECOND))?;
+        let seconds = now.div_euclid(timestamp::SECOND);
+        let subject = match self.rules.settle(&signed, key.as_deref(), macs, inbound.rule_path(), seconds) {
+            Err(error) => return Err(self.told(error, &signed, key.as_deref(), inbound, seconds).await),
+            Ok(subject) => subject,
+        };
         // A timestamp has fractions; the memory counts seconds, and remembers to the end of the last one.
         let until = time.saturating_add(self.rules.max_skew).div_euclid(timestamp::SECOND);
-        if !self.stores.replay.first_use(memory, until, now.div_euclid(timestamp::SECOND)).await? {
+        if !self.stores.replay.first_use(memory, until, seconds).await? {
             return Err(wrong(Refusal::Replayed));
         }
         Ok(subject)
     }
+
+    /// An error, with what should have been signed where that is what it is about. A request with a flaw is refused without: its body
+    /// was not read.
+    async fn told(&self, error: AuthError, signed: &Signed, key: Option<&PreparedKey>, inbound: &mut Inbound, now: i64) -> AuthError {
+        let AuthError::RefusedAs(refusal, form) = error else { return error };
+        let Some(why) = refusal.unlike().filter(|_| signed.flaw.is_none()) else { return AuthError::RefusedAs(refusal, form) };
+        let refusal = match parts(&signed.message).body(inbound.payload(), self.rules.max_body, &self.room).await {
+            Some(parts) => Refusal::Mismatch(Box::new(parts.end(why, signing::is_debugged(key, &self.stores, now)))),
+            None => refusal,
+        };
+        AuthError::RefusedAs(refusal, form)
+    }
 }
 
-fn told(refusal: Refusal, text: &'static str) -> AuthError {
+/// The parts of what should have been signed, but for the body.
+fn parts(message: &[u8]) -> Parts {
+    let mut parts = Parts::default();
+    signing::target_parts(&mut parts, message, "");
+    parts
+}
+
+fn refused(refusal: Refusal, text: &'static str) -> AuthError {
     AuthError::RefusedAs(refusal, ErrorForm::Forbidden(Cow::Borrowed(text)))
 }
 
 fn missing() -> AuthError {
-    told(Refusal::Malformed("apikey, timestamp or signature is missing"), MISSING)
+    refused(Refusal::Malformed("apikey, timestamp or signature is missing"), MISSING)
 }
 
 fn wrong(refusal: Refusal) -> AuthError {
-    told(refusal, WRONG)
+    refused(refusal, WRONG)
 }
 
 /// A refusal in the scheme's words; whatever else went wrong as it is.
@@ -205,14 +230,14 @@ impl Rules {
     /// long as a known one.
     fn settle(&self, signed: &Signed, key: Option<&PreparedKey>, macs: Macs, path: &str, now: i64) -> Result<Arc<Subject>, AuthError> {
         let judged = verified(key, macs, signed.tag.as_ref().map_or(&[], |tag| tag.as_slice()));
-        let Some(known) = key else { return Err(told(Refusal::Wrong("no such key"), NOT_ALLOWED)) };
+        let Some(known) = key else { return Err(refused(Refusal::Wrong(signing::NO_KEY), NOT_ALLOWED)) };
         if !known.opens(path) {
-            return Err(told(Refusal::Forbidden("the path is not among the key's paths"), NOT_ALLOWED));
+            return Err(refused(Refusal::Forbidden("the path is not among the key's paths"), NOT_ALLOWED));
         }
         if let Some(flaw) = signed.flaw {
             return Err(wrong(Refusal::Malformed(flaw)));
         }
-        judged.map_err(wrong)?.identify(None, path, now).map_err(|refusal| told(refusal, NOT_ALLOWED))
+        judged.map_err(wrong)?.identify(None, path, now).map_err(|refusal| refused(refusal, NOT_ALLOWED))
     }
 
     /// What the replay memory keeps of a signature.

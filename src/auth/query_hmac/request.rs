@@ -66,6 +66,7 @@ pub(super) fn read(path: &str, query: &str) -> Option<Signed> {
     if query.contains(';') || !query.is_ascii() {
         form.flaw = Some("a query that applications split or decode in different ways");
     }
+    let message = message(path, &form);
     let (key, time, signature) = (form.key?, form.time?, form.signature?);
     if !signing::can_be_a_name(&key) {
         form.flaw = Some("the key's name");
@@ -74,8 +75,12 @@ pub(super) fn read(path: &str, query: &str) -> Option<Signed> {
     if tag.is_none() {
         form.flaw = Some("the signature is not the base64 of 32 bytes");
     }
-    let message = [path.as_bytes(), b"?", form.signed.as_bytes()].concat();
     Some(Signed { time: timestamp::parse(&time), key, tag, flaw: form.flaw, message })
+}
+
+/// The signed bytes, but for the body. The signer makes them too.
+pub(super) fn message(path: &str, form: &Form) -> Vec<u8> {
+    [path.as_bytes(), b"?", form.signed.as_bytes()].concat()
 }
 
 /// A query while it is read.

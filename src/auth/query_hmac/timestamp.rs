@@ -10,12 +10,6 @@ const FURTHEST: i64 = 1_000_000_000_000;
 /// Most digits: enough for any moment and for what a client's floating point adds, few enough for an `i128`.
 const MOST_DIGITS: usize = 25;
 
-/// Microseconds since the Unix epoch by this machine's clock.
-pub(super) fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
-}
-
 /// Microseconds of `text`: digits, perhaps a fraction, perhaps an exponent. `None` for everything else, for signs and blanks too, and
 /// beyond 1e12 s. What is finer than a microsecond is cut off.
 pub(super) fn parse(text: &str) -> Option<i64> {
@@ -88,6 +82,9 @@ mod tests {
             "1e+",
             "1e5.5",
             "nan",
+            "1e18",
+            "-9223372036854775808",
+            "9223372036854775807",
             "NaN",
             "inf",
             "-inf",

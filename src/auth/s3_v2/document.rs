@@ -14,7 +14,10 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderName, Method};
 
+use super::Time;
+use super::request::Signed;
 use crate::auth::Refusal;
+use crate::auth::signing::{Parts, header_line};
 use crate::inbound::Inbound;
 
 /// What a signature may cover.
@@ -60,6 +63,20 @@ pub(super) fn document(head: &Head<'_>, date: &[u8], resource: &[u8]) -> Result<
     document.extend_from_slice(head.path.as_bytes());
     document.extend_from_slice(resource);
     Ok(document)
+}
+
+/// The same by its parts.
+pub(super) fn parts(signed: &Signed) -> Parts {
+    let last = signed.document.iter().filter(|b| **b == b'\n').count();
+    Parts::default().lines(&signed.document, |at, line| match at {
+        0 => "method".into(),
+        1 => "header content-md5".into(),
+        2 => "header content-type".into(),
+        3 if matches!(signed.time, Time::Expires(_)) => "expiry".into(),
+        3 => "header date".into(),
+        _ if at == last => "resource".into(),
+        _ => header_line(line).map_or_else(|| "header".into(), |name| format!("header {name}").into()),
+    })
 }
 
 /// The headers that are signed, by name. One that an application would fold into the same variable (`x_amz_acl`) is refused: it would

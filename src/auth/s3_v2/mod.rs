@@ -15,6 +15,7 @@
 mod date;
 mod document;
 mod query;
+mod recorded;
 mod request;
 pub mod sign;
 
@@ -39,7 +40,7 @@ use crate::inbound::{Conn, Inbound};
 use crate::payload::{Payload, Room};
 use crate::store::Stores;
 use crate::store::facts::Subject;
-use crate::types::{ByteSize, HumanDuration, Report, unix_now};
+use crate::types::{ByteSize, HumanDuration, Report};
 
 pub use super::signing::KeySettings;
 
@@ -106,7 +107,8 @@ struct Rules {
 
 impl S3V2 {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
-    pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+    pub fn build(name: &str, mut settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        signing::debug(name, &mut settings.keys, stores);
         let rules = Rules::build(name, settings, stores.keys.is_some(), report)?;
         Some(Self { room: Room::new(rules.max_body), rules, stores: Arc::clone(stores) })
     }
@@ -114,7 +116,7 @@ impl S3V2 {
     /// Whether the request bears a credential of this scheme, and whose.
     pub async fn authenticate(&self, conn: &Conn, inbound: &mut Inbound) -> Result<Option<Identity>, AuthError> {
         let _ = conn;
-        let now = unix_now();
+        let now = self.stores.clock.now();
         let signed = match (request::is_mine(inbound.headers()), query::is_mine(inbound.query())) {
             (false, false) => return Ok(None),
             (true, true) => return Err(Refusal::Malformed("both a signed request and a signed URL").into()),
@@ -123,7 +125,9 @@ impl S3V2 {
         };
         let until = self.rules.in_time(signed.time, now)?;
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
-        let subject = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now)?;
+        let debugged = signing::is_debugged(key.as_deref(), &self.stores, now);
+        let judged = self.rules.settle(&signed, key.as_deref(), inbound.rule_path(), now);
+        let subject = judged.map_err(|refusal| refusal.told(debugged, || document::parts(&signed)))?;
         // The signature does not need the body: it is used up before the body is read, so that no other request can use it
         // while that takes its time.
         if once_only(inbound.method()) && !self.stores.replay.first_use(self.rules.memory(&signed), until, now).await? {

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::document::{Head, document};
 use super::{State, date, query};
-use crate::auth::SignError;
+use crate::auth::{SignError, WithText};
 use crate::types::Secret;
 
 /// All but the unreserved characters of RFC 3986.
@@ -26,6 +26,19 @@ pub fn request(
     body: &[u8],
     now: i64,
 ) -> Result<Vec<(String, String)>, SignError> {
+    request_and_text(key, secret, method, target, headers, body, now).map(|(headers, _)| headers)
+}
+
+/// As [`request`], and the bytes that were signed.
+pub fn request_and_text(
+    key: &str,
+    secret: &Secret,
+    method: &Method,
+    target: &Uri,
+    headers: &[(String, String)],
+    body: &[u8],
+    now: i64,
+) -> Result<WithText<Vec<(String, String)>>, SignError> {
     let date = date::format(now).ok_or(SignError::Time)?;
     let mut signed = vec![("Date".to_owned(), date.clone())];
     signed.extend_from_slice(headers);
@@ -33,27 +46,33 @@ pub fn request(
         signed.push(("Content-MD5".to_owned(), STANDARD.encode(Md5::digest(body))));
     }
     let line = if headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("x-amz-date")) { "" } else { &date };
-    let signature = signature(secret, method, target, &signed, line)?;
+    let (signature, text) = signature(secret, method, target, &signed, line)?;
     signed.push(("Authorization".to_owned(), format!("AWS {key}:{signature}")));
-    Ok(signed)
+    Ok((signed, text))
 }
 
 /// The URL with `AWSAccessKeyId`, `Expires` and `Signature` at the end of its query: good for this method, without a body,
 /// until `expires` (Unix seconds).
 pub fn url(key: &str, secret: &Secret, method: &Method, link: &Uri, expires: i64) -> Result<String, SignError> {
+    url_and_text(key, secret, method, link, expires).map(|(url, _)| url)
+}
+
+/// As [`url`], and the bytes that were signed.
+pub fn url_and_text(key: &str, secret: &Secret, method: &Method, link: &Uri, expires: i64) -> Result<WithText<String>, SignError> {
     let authority = link.authority().ok_or(SignError::Url("a signed URL needs a host, such as https://app.example.com/path"))?;
-    let signature = signature(secret, method, link, &[], &expires.to_string())?;
+    let (signature, text) = signature(secret, method, link, &[], &expires.to_string())?;
     let query = link.query().filter(|query| !query.is_empty()).map(|query| format!("{query}&")).unwrap_or_default();
-    Ok(format!(
+    let url = format!(
         "{}://{authority}{}?{query}AWSAccessKeyId={}&Expires={expires}&Signature={}",
         link.scheme_str().unwrap_or("https"),
         link.path(),
         utf8_percent_encode(key, RESERVED),
         utf8_percent_encode(&signature, RESERVED),
-    ))
+    );
+    Ok((url, text))
 }
 
-fn signature(secret: &Secret, method: &Method, target: &Uri, lines: &[(String, String)], date: &str) -> Result<String, SignError> {
+fn signature(secret: &Secret, method: &Method, target: &Uri, lines: &[(String, String)], date: &str) -> Result<WithText<String>, SignError> {
     const UNREADABLE: SignError = SignError::Url("a header is not one that can be sent, or is given twice");
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
@@ -65,5 +84,5 @@ fn signature(secret: &Secret, method: &Method, target: &Uri, lines: &[(String, S
     let head = Head { method, path: target.path(), query: None, headers: &headers };
     let document = document(&head, date.as_bytes(), &query.signed).map_err(|_| UNREADABLE)?;
     let state = <State as KeyInit>::new_from_slice(secret.expose()).ok().filter(|_| !secret.is_empty()).ok_or(SignError::Secret)?;
-    Ok(STANDARD.encode(Mac::chain_update(state, document).finalize().into_bytes()))
+    Ok((STANDARD.encode(Mac::chain_update(state, &document).finalize().into_bytes()), document))
 }

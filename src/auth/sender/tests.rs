@@ -227,7 +227,7 @@ fn a_certificate_is_the_connections_own() {
     let mut conn = Conn::new(Peer::Unix, None, None, 0, Open::default());
     let hash = |der: &[u8]| URL_SAFE_NO_PAD.encode(Sha256::digest(der));
     assert!(check_certificate(&conn, &hash(b"a")).is_err(), "no certificate at all");
-    conn.client_certificate = Some(ClientCertificate::new(b"a"));
+    conn.client_certificate = Some(std::sync::Arc::new(ClientCertificate::new(b"a")));
     assert!(check_certificate(&conn, &hash(b"a")).is_ok());
     for bad in
         [hash(b"b"), String::new(), "!".to_owned(), format!("{}=", hash(b"a")), hash(b"a").replace('-', "+") + "A", hash(b"a")[..42].to_owned()]

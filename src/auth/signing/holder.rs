@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Manner;
 use crate::auth::{Refusal, valid_user_name};
+use crate::store::Stores;
 use crate::store::facts::{Origin, Subject};
 use crate::store::keys::ApiKey;
 
@@ -33,6 +34,11 @@ impl Holder {
     /// Whether the key may call this (decoded) path.
     pub(in crate::auth) fn opens(&self, rule_path: &str) -> bool {
         self.key.paths.is_empty() || self.key.paths.iter().any(|pattern| pattern.matches(rule_path))
+    }
+
+    /// Whether its wrong signatures are debugged at `now` (Unix seconds).
+    pub(in crate::auth) fn is_debugged(&self, stores: &Stores, now: i64) -> bool {
+        stores.debugging.is_on(self.key.debug_until, now)
     }
 
     /// Whether the key may sign with this algorithm. A scheme that knows several asks before it believes one.

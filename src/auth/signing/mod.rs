@@ -1,12 +1,14 @@
 //! What the schemes with a shared key have in common: keys that may sign, with their HMAC states made ready, and the
 //! spelling of names and signatures.
 
+mod credential;
 mod hmacs;
 mod holder;
 mod private;
 mod public;
 mod settings;
 mod spelling;
+mod text;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -28,8 +30,11 @@ pub(super) use self::hmacs::{Hmacs, Seed, tag_of_any_length};
 pub(super) use self::holder::Holder;
 pub(super) use self::private::PrivateKey;
 pub(super) use self::public::{PublicAlgorithm, VerifyingKey};
+pub(super) use self::settings::DEBUGGED;
 pub use self::settings::{KeySettings, valid_scope};
 pub(super) use self::spelling::{can_be_a_name, is_alias, name, tag, unescape, unescape_unless};
+pub(super) use self::text::{NO_KEY, OTHER_WAY, Parts, UNLIKE, header_line, target as target_parts};
+pub use self::text::{Part, SignedText, visible};
 
 /// All that keys may sign with, by the names of RFC 9421 where it has one. A scheme knows some of them.
 pub const ALGORITHMS: [&str; 9] = [
@@ -60,6 +65,9 @@ pub enum SignError {
     #[error("{0}")]
     Url(&'static str),
 }
+
+/// What a signer made, and the bytes that it signed.
+pub type WithText<T> = (T, Vec<u8>);
 
 /// How a scheme names the holders of keys.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +168,11 @@ impl<M: KeyInit + Clone> PreparedKey<M> {
         self.holder.opens(rule_path)
     }
 
+    /// Whether its wrong signatures are debugged at `now`.
+    pub(super) fn is_debugged(&self, stores: &Stores, now: i64) -> bool {
+        self.holder.is_debugged(stores, now)
+    }
+
     /// See [`Holder::allows`].
     pub(super) fn allows(&self, algorithm: &str) -> bool {
         self.holder.allows(algorithm)
@@ -202,8 +215,8 @@ pub(super) fn verified<'a, M: Mac + KeyInit + Clone>(
 ) -> Result<&'a PreparedKey<M>, Refusal> {
     match (key, macs.match_any(tag)) {
         (Some(key), true) => Ok(key),
-        (Some(_), false) => Err(Refusal::Wrong("the signature does not match")),
-        (None, _) => Err(Refusal::Wrong("no such key")),
+        (Some(_), false) => Err(Refusal::Wrong(UNLIKE)),
+        (None, _) => Err(Refusal::Wrong(NO_KEY)),
     }
 }
 
@@ -220,6 +233,19 @@ pub(super) fn memory(kind: &str, fields: [&[u8]; 3]) -> [u8; 32] {
         Digest::chain_update(Digest::chain_update(hash, length.to_be_bytes()), field)
     });
     hash.finalize().into()
+}
+
+/// Notes since when the configuration has signatures of these keys debugged: before they are built, and told anew by each reload.
+/// `place` is the scheme's name.
+pub(super) fn debug(place: &str, keys: &mut BTreeMap<String, KeySettings>, stores: &Stores) {
+    for (name, key) in keys {
+        key.debug_until = stores.debugging.until(place, name, key.debug_signatures, stores.clock.now());
+    }
+}
+
+/// Whether wrong signatures of a key are debugged, which may be unknown.
+pub(super) fn is_debugged<M: KeyInit + Clone>(key: Option<&PreparedKey<M>>, stores: &Stores, now: i64) -> bool {
+    key.is_some_and(|key| key.is_debugged(stores, now))
 }
 
 /// Makes sure that a body which no signature covers has nothing in it.

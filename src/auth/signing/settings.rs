@@ -13,6 +13,9 @@ use crate::types::{Moment, PathPattern, Report, Secret, SecretSource, unix_now};
 /// Secrets shorter than this many bytes can be guessed.
 const WEAK_SECRET: usize = 16;
 
+/// What speaks against having signatures debugged.
+pub(in crate::auth) const DEBUGGED: &str = "the log shows what should have been signed wherever a signature does not match: path, query, headers";
+
 /// `[auth.NAME.KIND.keys.KEY]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -51,12 +54,20 @@ pub struct KeySettings {
     pub not_before: Option<Moment>,
     /// From when on it is good no longer.
     pub expires: Option<Moment>,
+    /// Whether the log shows what should have been signed, where a signature does not match. Ends by itself after an hour.
+    pub debug_signatures: bool,
+    /// Until when, in Unix seconds.
+    #[serde(skip)]
+    pub debug_until: Option<i64>,
 }
 
 impl KeySettings {
     /// The key `name`, for a scheme of `manner`. Reports each mistake and returns `None` then.
     pub(in crate::auth) fn build(mut self, name: &str, manner: Manner, report: &mut Report) -> Option<ApiKey> {
         let material = self.material(manner, report);
+        if self.debug_signatures {
+            report.warn("debug_signatures", DEBUGGED, "take it out once the fault is found; it ends by itself an hour after it was first read");
+        }
         let named = name_is_sound(name, self.user.as_deref(), manner, report);
         let sound = self.rights_are_sound(manner, report) & self.life_is_sound(report);
         let paths = self.paths.take();
@@ -75,6 +86,7 @@ impl KeySettings {
             paths: paths.unwrap_or_default(),
             not_before: self.not_before.map(|moment| moment.0),
             expires: self.expires.map(|moment| moment.0),
+            debug_until: self.debug_until,
             ..material
         })
     }

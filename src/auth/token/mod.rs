@@ -112,6 +112,8 @@ fn challenge(word: &str, why: &Refusal) -> Challenge {
         Refusal::Unclaimed
         | Refusal::Malformed(_)
         | Refusal::Wrong(_)
+        | Refusal::Mismatch(_)
+        | Refusal::WrongBody(_)
         | Refusal::NotYetValid
         | Refusal::Skewed(_)
         | Refusal::WrongAudience

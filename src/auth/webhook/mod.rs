@@ -18,6 +18,7 @@
 
 mod header;
 mod preset;
+mod recorded;
 mod rules;
 mod secrets;
 pub mod sign;
@@ -34,11 +35,12 @@ use serde::Deserialize;
 
 use self::rules::{Delivery, Rules};
 use self::template::Head;
+use super::signing::{DEBUGGED, UNLIKE};
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
 use crate::payload::{Payload, Room};
 use crate::store::Stores;
-use crate::types::{ByteSize, HumanDuration, PathPattern, Report, Secret, unix_now};
+use crate::types::{ByteSize, HumanDuration, PathPattern, Report, Secret};
 
 pub use self::header::{Encoding, TimestampFormat};
 pub use self::preset::{Preset, TemplateSettings, Way};
@@ -86,6 +88,8 @@ pub struct Settings {
     pub next_public_key: Option<String>,
     /// The second public key, in a file.
     pub next_public_key_file: Option<PathBuf>,
+    /// Whether the log shows what should have been signed, where a signature does not match. Ends by itself after an hour.
+    pub debug_signatures: bool,
 }
 
 impl Default for Settings {
@@ -110,6 +114,7 @@ impl Default for Settings {
             public_key_file: None,
             next_public_key: None,
             next_public_key_file: None,
+            debug_signatures: false,
         }
     }
 }
@@ -117,16 +122,22 @@ impl Default for Settings {
 /// The scheme.
 #[derive(Debug)]
 pub struct Webhook {
-    rules: Rules,
+    rules: Arc<Rules>,
     room: Arc<Room>,
+    /// Until when the log shows what should have been signed. Unix seconds.
+    debug_until: Option<i64>,
     stores: Arc<Stores>,
 }
 
 impl Webhook {
     /// Builds the scheme; reports what is wrong with the settings and returns `None` then.
     pub fn build(name: &str, settings: Settings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
+        let debug_until = stores.debugging.until(name, "", settings.debug_signatures, stores.clock.now());
+        if settings.debug_signatures {
+            report.warn("debug_signatures", DEBUGGED, "take it out once the fault is found; it ends by itself an hour after it was first read");
+        }
         let rules = Rules::build(name, settings, report)?;
-        Some(Self { room: Room::new(rules.max_body), rules, stores: Arc::clone(stores) })
+        Some(Self { room: Room::new(rules.max_body), rules: Arc::new(rules), debug_until, stores: Arc::clone(stores) })
     }
 
     /// Whether the request bears a credential of this scheme, and whose.
@@ -138,8 +149,10 @@ impl Webhook {
         let head = Head::of(inbound);
         self.rules.admits(head, inbound.rule_path())?;
         let delivery = self.rules.read(head)?;
-        self.rules.in_time(&delivery, unix_now())?;
-        self.check(inbound.payload(), &delivery).await?;
+        self.rules.in_time(&delivery, self.stores.clock.now())?;
+        if let Err(error) = self.check(inbound.payload(), &delivery).await {
+            return Err(self.told(error, inbound).await);
+        }
         Ok(Some(Identity { subject: Arc::clone(&self.rules.subject), scheme: Arc::clone(&self.rules.name), query_credentials: &[] }))
     }
 
@@ -150,10 +163,10 @@ impl Webhook {
         body.hold(limit, &self.room, |chunk| measures.update(chunk)).await?;
         measures.update(&delivery.after);
         if !self.rules.matches(delivery, &measures) && !self.verifies(body, delivery).await? {
-            return Err(Refusal::Wrong("the signature does not match").into());
+            return Err(Refusal::Wrong(UNLIKE).into());
         }
         // The clock is read anew: two copies of one delivery that arrive slowly must find each other in the memory, or be too late.
-        let now = unix_now();
+        let now = self.stores.clock.now();
         self.rules.in_time(delivery, now)?;
         if let Some(until) = self.rules.remembered(delivery, now)
             && !self.stores.replay.first_use(self.rules.memory(measures), until, now).await?
@@ -161,6 +174,20 @@ impl Webhook {
             return Err(Refusal::Replayed.into());
         }
         Ok(())
+    }
+
+    /// An error, with what should have been signed where that is what it is about.
+    async fn told(&self, error: AuthError, inbound: &mut Inbound) -> AuthError {
+        let AuthError::Refused(refusal) = error else { return error };
+        let Some(why) = refusal.unlike() else { return refusal.into() };
+        let filled = self.rules.parts(Head::of(inbound));
+        let Ok((before, after)) = filled else { return refusal.into() };
+        let Some(mut parts) = before.body(inbound.payload(), self.rules.max_body, &self.room).await else { return refusal.into() };
+        for (name, bytes) in after {
+            parts.part(name, &bytes, "");
+        }
+        let shown = self.stores.debugging.is_on(self.debug_until, self.stores.clock.now());
+        Refusal::Mismatch(Box::new(parts.end(why, shown))).into()
     }
 
     /// A public key needs all that is signed in one piece. It is put together only now that the body is here, so that none is held in

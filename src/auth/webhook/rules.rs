@@ -10,8 +10,8 @@ use super::Settings;
 use super::header::{self, Found, Made};
 use super::preset::{Form, Place, Preset};
 use super::secrets::Secrets;
-use super::template::{Head, Said};
-use crate::auth::signing::{Hmacs, is_alias, memory};
+use super::template::{Head, NamedPart, Said};
+use crate::auth::signing::{Hmacs, Parts, is_alias, memory};
 use crate::auth::{Refusal, valid_user_name};
 use crate::store::facts::Subject;
 use crate::types::{PathPattern, Report};
@@ -44,7 +44,7 @@ pub(super) struct Rules {
 pub(super) struct Delivery {
     signatures: Vec<(Made, Vec<u8>)>,
     /// Unix seconds.
-    time: Option<i64>,
+    pub(super) time: Option<i64>,
     pub(super) before: Vec<u8>,
     pub(super) after: Vec<u8>,
 }
@@ -132,23 +132,40 @@ impl Rules {
 
     /// Reads what a delivery says of itself.
     pub(super) fn read(&self, head: Head<'_>) -> Result<Delivery, Refusal> {
+        let (Found { signatures, .. }, said, time) = self.said(head)?;
+        let (before, after) = self.form.signed.fill(head, said)?;
+        Ok(Delivery { signatures, time, before, after })
+    }
+
+    /// What the signature's own headers say, and its time in Unix seconds.
+    fn said<'a>(&self, head: Head<'a>) -> Result<(Found<'a>, Said<'a>, Option<i64>), Refusal> {
         let form = &self.form;
         let value = header::text(head.headers, &form.signature_header)?.ok_or(Refusal::Malformed("there is no signature"))?;
-        let Found { signatures, timestamp } = header::read(value, &form.layout, form.encoding, form.made)?;
+        let found = header::read(value, &form.layout, form.encoding, form.made)?;
         let (timestamp, time) = match &form.timestamp {
             None => (None, None),
             Some((place, format)) => {
                 let text = match place {
                     Place::Header(name) => header::text(head.headers, name)?,
-                    Place::Field => timestamp,
+                    Place::Field => found.timestamp,
                 };
                 let text = text.ok_or(Refusal::Malformed("there is no timestamp"))?;
                 (Some(text), Some(format.read(text).ok_or(Refusal::Malformed("the timestamp cannot be read"))?))
             }
         };
         let id = form.id_header.as_ref().map_or(Ok(None), |name| header::text(head.headers, name))?;
-        let (before, after) = form.signed.fill(head, Said { timestamp, id: id.filter(|id| !id.is_empty()) })?;
-        Ok(Delivery { signatures, time, before, after })
+        Ok((found, Said { timestamp, id: id.filter(|id| !id.is_empty()) }, time))
+    }
+
+    /// What should have been signed before the body, and behind it.
+    pub(super) fn parts(&self, head: Head<'_>) -> Result<(Parts, Vec<NamedPart>), Refusal> {
+        let (_, said, _) = self.said(head)?;
+        let (before, after) = self.form.signed.parts(head, said)?;
+        let mut parts = Parts::default();
+        for (name, bytes) in before {
+            parts.part(name, &bytes, "");
+        }
+        Ok((parts, after))
     }
 
     /// Whether the delivery was signed near enough to `now`.
@@ -191,6 +208,13 @@ impl Rules {
     pub(super) fn verifies(&self, delivery: &Delivery, message: &[u8]) -> bool {
         let tags = delivery.signatures.iter().filter(|(made, _)| *made == Made::Ed25519);
         tags.flat_map(|(_, tag)| self.secrets.public.iter().map(move |key| (key, tag))).any(|(key, tag)| key.verify_sig(message, tag).is_ok())
+    }
+
+    /// Whether any of the signatures is good for `text` in place of what was sent.
+    pub(super) fn made(&self, delivery: &Delivery, text: &[u8]) -> bool {
+        let mut measures = Measures { macs: self.form.algorithm.begin(&self.secrets.seeds), hash: Sha256::new() };
+        measures.update(text);
+        self.matches(delivery, &measures) | self.verifies(delivery, text)
     }
 
     /// What the replay memory keeps: what was signed, so that the same delivery under another of its signatures is still the same.

@@ -156,6 +156,36 @@ impl Template {
     }
 }
 
+/// One part that was filled in, and what it is.
+pub(super) type NamedPart = (String, Vec<u8>);
+
+impl Template {
+    /// As [`Template::fill`], part by part.
+    pub(super) fn parts(&self, head: Head<'_>, said: Said<'_>) -> Result<(Vec<NamedPart>, Vec<NamedPart>), Refusal> {
+        let one = |part: &Part| Ok((part.name(), fill(std::slice::from_ref(part), head, said)?));
+        let each = |parts: &[Part]| parts.iter().map(one).collect::<Result<Vec<_>, Refusal>>();
+        Ok((each(&self.before)?, each(&self.after)?))
+    }
+}
+
+impl Part {
+    fn name(&self) -> String {
+        match self {
+            Self::Literal(_) => "fixed text".to_owned(),
+            Self::Value(Place::Header(name), _) => format!("header {name}"),
+            Self::Value(Place::Body, _) => "body".to_owned(),
+            Self::Value(Place::Timestamp, _) => "timestamp".to_owned(),
+            Self::Value(Place::Id, _) => "id".to_owned(),
+            Self::Value(Place::Method, _) => "method".to_owned(),
+            Self::Value(Place::Host, _) => "host".to_owned(),
+            Self::Value(Place::Path, _) => "path".to_owned(),
+            Self::Value(Place::Query, _) => "query".to_owned(),
+            Self::Value(Place::Target, _) => "request target".to_owned(),
+            Self::Value(Place::Url, _) => "url".to_owned(),
+        }
+    }
+}
+
 /// The byte with which a fixed text begins, or ends.
 fn edge(part: &Part, last: bool) -> Option<u8> {
     match part {

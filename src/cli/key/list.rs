@@ -27,7 +27,7 @@ fn row(key: &KeyListing, now: i64) -> [String; 10] {
         cell(&key.paths),
         moment(key.expires),
         moment(key.last_used),
-        state(key, now).to_owned(),
+        format!("{}{}", state(key, now), if is_debugged(key, now) { ", debugged" } else { "" }),
     ]
 }
 
@@ -48,6 +48,10 @@ fn state(key: &KeyListing, now: i64) -> &'static str {
     }
 }
 
+fn is_debugged(key: &KeyListing, now: i64) -> bool {
+    key.debug_until.is_some_and(|until| now < until)
+}
+
 fn kind(key: &KeyListing) -> &'static str {
     match (key.has_secret, key.has_public_key) {
         (true, false) => "secret",
@@ -61,6 +65,6 @@ fn to_json(key: &KeyListing, now: i64) -> serde_json::Value {
         "name": key.name, "kind": kind(key), "user": key.user, "groups": key.groups, "scopes": key.scopes, "algorithms": key.algorithms,
         "impersonate": key.impersonate, "paths": key.paths, "rotating": key.rotating, "disabled": key.disabled, "state": state(key, now),
         "not_before": key.not_before.map(date), "expires": key.expires.map(date), "last_used": key.last_used.map(date),
-        "created": date(key.created), "revoked": key.revoked.map(date),
+        "debug_until": key.debug_until.filter(|_| is_debugged(key, now)).map(date), "created": date(key.created), "revoked": key.revoked.map(date),
     })
 }

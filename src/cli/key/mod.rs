@@ -1,6 +1,7 @@
 //! `doorward key`.
 
 mod add;
+mod debug;
 mod import;
 mod list;
 mod rotate;
@@ -45,6 +46,11 @@ enum Command {
     Disable(Name),
     /// Let a disabled key in again
     Enable(Name),
+    /// Have the log show what should have been signed with a key, for an hour
+    ///
+    /// Wherever a signature of this key does not match, the log then holds the string that should have been signed: path, query,
+    /// headers; of a body its length and SHA-256; never the secret and no credential. It ends by itself.
+    Debug(debug::Debug),
     /// Change a key's secret in two steps, so that no request is refused meanwhile
     ///
     /// First `doorward key rotate NAME` makes a second secret and prints it, this once: Doorward accepts the old and
@@ -87,6 +93,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         Command::Disable(args) => open_store::answer(&args.config, |db| async move { set_disabled(&db, &args.name, true).await }),
         Command::Enable(args) => open_store::answer(&args.config, |db| async move { set_disabled(&db, &args.name, false).await }),
+        Command::Debug(args) => open_store::answer(&args.config, |db| async move { debug::debug(&db, args, unix_now()).await }),
         Command::Rotate(args) => open_store::answer(&args.config, |db| async move { rotate::rotate(&db, args).await }),
         Command::Import(args) => {
             // What is to be taken over is read before the store is opened: a mistake in it leaves no trace.

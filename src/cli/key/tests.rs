@@ -27,6 +27,7 @@ async fn key(db: &Db, line: &str) -> anyhow::Result<String> {
         Command::Revoke(args) => revoke(db, &args.name).await,
         Command::Disable(args) => set_disabled(db, &args.name, true).await,
         Command::Enable(args) => set_disabled(db, &args.name, false).await,
+        Command::Debug(args) => debug::debug(db, &args, NOW).await,
         Command::Rotate(args) => rotate::rotate(db, &args).await,
         Command::Import(args) => import::import(db, &args, &import::read(&args)?).await,
     }

@@ -1,6 +1,7 @@
 //! `--scheme aws-v4`.
 
 use anyhow::Context as _;
+use doorward::auth::WithText;
 use doorward::auth::aws_v4::sign::Signer;
 use http::HeaderName;
 
@@ -31,12 +32,13 @@ fn signer<'a>(wanted: &Wanted<'a>) -> anyhow::Result<Signer<'a>> {
 }
 
 /// A signed request.
-pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
+pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<WithText<Signed>> {
     let Wanted { method, uri, headers, body, .. } = *wanted;
-    Ok(Signed::Headers(signer(wanted)?.request(method, uri, headers, body, wanted.now()?)?))
+    let (headers, text) = signer(wanted)?.request_and_text(method, uri, headers, body, wanted.now()?)?;
+    Ok((Signed::Headers(headers), text))
 }
 
 /// A signed URL.
-pub(super) fn url(wanted: &Wanted<'_>) -> anyhow::Result<String> {
-    Ok(signer(wanted)?.url(wanted.method, wanted.uri, wanted.now()?, wanted.args.expires_in.0.as_secs())?)
+pub(super) fn url(wanted: &Wanted<'_>) -> anyhow::Result<WithText<String>> {
+    Ok(signer(wanted)?.url_and_text(wanted.method, wanted.uri, wanted.now()?, wanted.args.expires_in.0.as_secs())?)
 }

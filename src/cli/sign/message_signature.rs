@@ -1,6 +1,7 @@
 //! `--scheme http-message-signature`.
 
 use anyhow::bail;
+use doorward::auth::WithText;
 use doorward::auth::http_message_signature::sign::{Signer, Terms, nonce};
 use http::HeaderName;
 
@@ -36,7 +37,7 @@ impl Options {
 }
 
 /// A signed request.
-pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
+pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<WithText<Signed>> {
     let options = &wanted.args.message;
     let signer = if wanted.secret.expose().starts_with(PEM) {
         Signer::private_key(wanted.secret, options.alg.as_deref())?
@@ -54,11 +55,12 @@ pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
         tag: options.tag.as_deref(),
         label: &options.label,
     };
-    Ok(Signed::Headers(signer.request(&terms, wanted.method, wanted.uri, wanted.headers, wanted.body)?))
+    let (headers, text) = signer.request_and_text(&terms, wanted.method, wanted.uri, wanted.headers, wanted.body)?;
+    Ok((Signed::Headers(headers), text))
 }
 
 /// There is no such thing.
-pub(super) fn url() -> anyhow::Result<String> {
+pub(super) fn url() -> anyhow::Result<WithText<String>> {
     bail!("--url: this scheme signs requests alone")
 }
 

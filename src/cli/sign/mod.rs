@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::builder::ArgPredicate;
+use doorward::auth::WithText;
 use doorward::types::{HumanDuration, Report, Secret, SecretSource};
 use http::{HeaderName, HeaderValue, Method, Uri};
 
@@ -73,6 +74,12 @@ pub struct Args {
     /// Print a curl command to paste
     #[arg(long)]
     curl: bool,
+    /// Print the string that is signed, byte by byte, on standard output; what is printed without this goes to standard error
+    #[arg(long)]
+    print_canonical: bool,
+    /// Sign as if it were this moment: 1790000000, or 2027-01-31T12:00:00Z [default: now]
+    #[arg(long, value_name = "MOMENT")]
+    at: Option<String>,
     #[command(flatten)]
     message: message_signature::Options,
     #[command(flatten)]
@@ -149,7 +156,7 @@ impl Scheme {
         }
     }
 
-    fn request(self, wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
+    fn request(self, wanted: &Wanted<'_>) -> anyhow::Result<WithText<Signed>> {
         match self {
             Self::Fost => fost::request(wanted),
             Self::S3V2 => s3_v2::request(wanted),
@@ -162,7 +169,7 @@ impl Scheme {
     }
 
     /// A URL that works by itself until it expires.
-    fn url(self, wanted: &Wanted<'_>) -> anyhow::Result<String> {
+    fn url(self, wanted: &Wanted<'_>) -> anyhow::Result<WithText<String>> {
         match self {
             Self::Fost => fost::url(wanted),
             Self::S3V2 => s3_v2::url(wanted),
@@ -186,12 +193,24 @@ impl Scheme {
 /// Runs it.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let secret = read_secret(&args.secret_file)?;
-    let lines = signed(&args, &secret, SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?)?;
+    let (lines, text) = signed(&args, &secret, since(args.at.as_deref())?)?;
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
     let mut out = std::io::stdout().lock();
-    for line in lines {
-        writeln!(out, "{line}")?;
+    if args.print_canonical {
+        std::io::stderr().write_all(lines.as_bytes())?;
+        out.write_all(&text)?;
+    } else {
+        out.write_all(lines.as_bytes())?;
     }
+    out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The time since 1970: of the moment that the command line names, or now.
+fn since(at: Option<&str>) -> anyhow::Result<Duration> {
+    let Some(at) = at else { return Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?) };
+    let seconds = super::moment(at).context("--at")?;
+    Ok(Duration::from_secs(u64::try_from(seconds).context("--at: before 1970 nobody signed")?))
 }
 
 fn read_secret(path: &PathBuf) -> anyhow::Result<Secret> {
@@ -200,8 +219,8 @@ fn read_secret(path: &PathBuf) -> anyhow::Result<Secret> {
     secret.with_context(|| report.problems().iter().map(|p| format!("{}; {}", p.problem, p.remedy)).collect::<Vec<_>>().join("\n"))
 }
 
-/// The lines to print. `since` is the time since 1970.
-fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<String>> {
+/// The lines to print, and the bytes that were signed. `since` is the time since 1970.
+fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<WithText<Vec<String>>> {
     let method = Method::from_bytes(args.method.as_bytes()).context("METHOD is not a method")?;
     // The parser would drop it without a word, and another URL would be signed than the one that was written.
     ensure!(!args.target.contains('#'), "URL holds a fragment, which is never sent: leave out '#' and what follows");
@@ -211,8 +230,8 @@ fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<S
     ensure!(args.message.is_unused() || args.scheme == Scheme::HttpMessageSignature, "--tag, --nonce and --alg: of http-message-signature alone");
     if args.as_url {
         ensure!(method == Method::GET || method == Method::HEAD, "a signed URL is for GET and HEAD only");
-        let url = args.scheme.url(&Wanted { args, secret, method: &method, uri: &uri, headers: &[], body: &[], since })?;
-        return Ok(vec![if args.curl { curl(&method, &[], None, &url) } else { url }]);
+        let (url, text) = args.scheme.url(&Wanted { args, secret, method: &method, uri: &uri, headers: &[], body: &[], since })?;
+        return Ok((vec![if args.curl { curl(&method, &[], None, &url) } else { url }], text));
     }
     let body = match args.data.as_deref().map(|data| (data, data.strip_prefix('@'))) {
         None => Vec::new(),
@@ -222,16 +241,17 @@ fn signed(args: &Args, secret: &Secret, since: Duration) -> anyhow::Result<Vec<S
     let repeatable = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
     ensure!(body.is_empty() || !repeatable, "a signed {method} has no body");
     let extra = extra_headers(args)?;
-    let headers = match args.scheme.request(&Wanted { args, secret, method: &method, uri: &uri, headers: &extra, body: &body, since })? {
-        Signed::Headers(headers) => headers,
-        Signed::Url(url) => return Ok(vec![if args.curl { curl(&method, &[], args.data.as_deref(), &url) } else { url }]),
+    let wanted = Wanted { args, secret, method: &method, uri: &uri, headers: &extra, body: &body, since };
+    let (headers, text) = match args.scheme.request(&wanted)? {
+        (Signed::Headers(headers), text) => (headers, text),
+        (Signed::Url(url), text) => return Ok((vec![if args.curl { curl(&method, &[], args.data.as_deref(), &url) } else { url }], text)),
     };
     let mut lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     if args.curl && args.scheme.signs_absent_type() && args.data.is_some() && !typed {
         lines.push("Content-Type:".to_owned());
     }
-    Ok(if args.curl { vec![curl(&method, &lines, args.data.as_deref(), &args.target)] } else { lines })
+    Ok((if args.curl { vec![curl(&method, &lines, args.data.as_deref(), &args.target)] } else { lines }, text))
 }
 
 fn extra_headers(args: &Args) -> anyhow::Result<Vec<(String, String)>> {

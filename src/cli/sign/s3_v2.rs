@@ -1,6 +1,6 @@
 //! `--scheme s3-v2`.
 
-use doorward::auth::s3_v2;
+use doorward::auth::{WithText, s3_v2};
 use http::HeaderName;
 
 use super::{Signed, Wanted};
@@ -11,12 +11,13 @@ pub(super) fn is_own(name: &HeaderName) -> bool {
 }
 
 /// A signed request.
-pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<Signed> {
+pub(super) fn request(wanted: &Wanted<'_>) -> anyhow::Result<WithText<Signed>> {
     let Wanted { args, secret, method, uri, headers, body, .. } = *wanted;
-    Ok(Signed::Headers(s3_v2::sign::request(&args.key, secret, method, uri, headers, body, wanted.now()?)?))
+    let (headers, text) = s3_v2::sign::request_and_text(&args.key, secret, method, uri, headers, body, wanted.now()?)?;
+    Ok((Signed::Headers(headers), text))
 }
 
 /// A signed URL.
-pub(super) fn url(wanted: &Wanted<'_>) -> anyhow::Result<String> {
-    Ok(s3_v2::sign::url(&wanted.args.key, wanted.secret, wanted.method, wanted.uri, wanted.expires()?)?)
+pub(super) fn url(wanted: &Wanted<'_>) -> anyhow::Result<WithText<String>> {
+    Ok(s3_v2::sign::url_and_text(&wanted.args.key, wanted.secret, wanted.method, wanted.uri, wanted.expires()?)?)
 }

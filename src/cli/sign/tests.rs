@@ -13,6 +13,10 @@ const NOW: u64 = 1_232_789_760;
 
 fn lines(line: &[&str]) -> anyhow::Result<Vec<String>> {
     let words = ["sign", "--key", "aspnet", "--secret-file", "k"].iter().chain(line);
+    both(words).map(|(lines, _)| lines)
+}
+
+fn both<'a>(words: impl Iterator<Item = &'a &'a str>) -> anyhow::Result<WithText<Vec<String>>> {
     signed(&Line::try_parse_from(words)?.args, &Secret::new("s3cret"), Duration::from_micros(NOW * 1_000_000 + 250_000))
 }
 
@@ -188,4 +192,68 @@ fn what_the_gate_would_refuse_is_not_signed() {
     ] {
         assert!(lines(&line).is_err(), "{line:?}");
     }
+}
+
+#[test]
+fn the_canonical_string_is_the_one_that_was_signed() {
+    let text = |line: &[&str]| {
+        let words = ["sign", "--secret-file", "k"];
+        String::from_utf8(both(words.iter().chain(line)).unwrap().1).unwrap()
+    };
+    let hash = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+    let aws = ["--key", "k", "--scheme", "aws-v4", "--region", "r", "--service", "execute-api"];
+    for (line, want) in [
+        (
+            &["--key", "k", "POST", "https://h/a?b=1", "--as", "bob", "--data", "{}"][..],
+            "POST /a\n2009-01-24 09:36:00\nX-FOST-Headers X-FOST-User\nbob\n{}".to_owned(),
+        ),
+        (&["--key", "k", "GET", "https://h/a?b=1", "--url"], "h/a?b=1\n1232789790".to_owned()),
+        (
+            &["--key", "k", "--scheme", "query-hmac", "POST", "https://h/a?b=1", "--data", "{}"],
+            "/a?b=1&timestamp=1232789760.250000&apikey=k{}".to_owned(),
+        ),
+        (&["--key", "k", "--scheme", "s3-v2", "GET", "https://h/a?acl"], "GET\n\n\nSat, 24 Jan 2009 09:36:00 GMT\n/a?acl".to_owned()),
+        (&["--key", "k", "--scheme", "s3-v2", "GET", "https://h/a?acl", "--url"], "GET\n\n\n1232789790\n/a?acl".to_owned()),
+        (
+            &[&aws[..], &["PUT", "https://h/a?b=1", "--data", "{}"]].concat(),
+            format!(
+                "PUT\n/a\nb=1\nhost:h\nx-amz-content-sha256:{hash}\nx-amz-date:20090124T093600Z\n\n\
+                 host;x-amz-content-sha256;x-amz-date\n{hash}"
+            ),
+        ),
+        (
+            &["--key", "k", "--scheme", "http-message-signature", "GET", "https://h/a?b=1"],
+            "\"@method\": GET\n\"@authority\": h\n\"@target-uri\": https://h/a?b=1\n\
+             \"@signature-params\": (\"@method\" \"@authority\" \"@target-uri\");created=1232789760;keyid=\"k\";alg=\"hmac-sha256\""
+                .to_owned(),
+        ),
+        (
+            &["--key", "k", "--scheme", "http-signature", "GET", "https://h/a?b=1"],
+            "(request-target): get /a?b=1\nhost: h\ndate: Sat, 24 Jan 2009 09:36:00 GMT".to_owned(),
+        ),
+        (
+            &["--key", "k", "--scheme", "http-signature", "--dialect", "apisix-v1", "GET", "https://h/a?b=1"],
+            "GET\n/a\nb=1\nk\nSat, 24 Jan 2009 09:36:00 GMT\nhost:h\n".to_owned(),
+        ),
+        (&["--scheme", "webhook", "--preset", "stripe", "POST", "https://h/a", "--data", "{}"], "1232789760.{}".to_owned()),
+    ] {
+        assert_eq!(text(line), want, "{line:?}");
+    }
+}
+
+#[test]
+fn every_scheme_makes_a_command_for_curl() {
+    let aws = ["--key", "k", "--scheme", "aws-v4", "--region", "r", "--service", "s3"];
+    let stripe = ["--scheme", "webhook", "--preset", "stripe"];
+    let url = "https://h/a?b=1";
+    let schemes = ["fost", "query-hmac", "http-message-signature", "http-signature"].map(|scheme| vec!["--key", "k", "--scheme", scheme]);
+    for options in schemes.into_iter().chain([aws.to_vec(), stripe.to_vec()]) {
+        let words = [&["sign", "--secret-file", "k"], &options[..], &["POST", url, "--data", "{}", "--curl"]].concat();
+        let (lines, _) = both(words.iter()).unwrap();
+        let line = lines.concat();
+        assert!(line.starts_with("curl --path-as-is --globoff --request POST ") && line.contains("--data-raw '{}'"), "{line}");
+        assert!(line.contains("https://h/a?b=1") && lines.len() == 1, "{line}");
+    }
+    let s3 = ["sign", "--secret-file", "k", "--key", "k", "--scheme", "s3-v2", "POST", "https://h/a?acl", "--data", "{}", "--curl"];
+    assert!(both(s3.iter()).unwrap().0.concat().contains("--header 'Authorization: AWS k:"));
 }

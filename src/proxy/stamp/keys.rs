@@ -13,7 +13,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 use x509_parser::prelude::FromDer as _;
 
-use super::hmac;
+use super::{fost, hmac};
 use crate::types::{Report, Secret, SecretSource};
 
 /// Shorter secrets do not sign.
@@ -61,6 +61,8 @@ impl<'de> Deserialize<'de> for KeyList {
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     pub shared: Vec<(String, hmac::State)>,
+    /// The same secrets, for `fost`.
+    pub fost: Vec<(String, fost::State)>,
     pub private: Vec<(String, SigningKey)>,
 }
 
@@ -111,6 +113,7 @@ impl KeySettings {
                     report.error("secret", "the secret is shorter than 32 bytes", "use the output of: openssl rand -base64 32");
                     return None;
                 };
+                keys.fost.extend(fost::prepare(&secret).map(|state| (id.to_owned(), state)));
                 keys.shared.push((id.to_owned(), state));
             }
         }

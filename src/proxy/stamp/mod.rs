@@ -5,6 +5,7 @@
 //! X-Forwarded-Groups: staff,ops
 //! X-Doorward-Signature: v1;t=1790000000;k=2026-11;s=…       over user, method and target
 //! X-Doorward-Assertion: eyJ…                                the identity as a JWT
+//! Authorization: FOST 2026-11:…                             over user, method, path, and body or query
 //! Signature-Input: doorward=(…), Signature: doorward=:…:    over all of the above but the other signatures, method and target
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod assertion;
 mod attribute;
 mod encoding;
+pub mod fost;
 mod hmac;
 mod keys;
 mod message;
@@ -29,6 +31,7 @@ use serde_json::{Map, Value};
 use self::assertion::Assertions;
 use self::attribute::Attribute;
 use self::encoding::Encoding;
+use self::fost::Fost;
 use self::keys::Keys;
 use self::settings::Names;
 use crate::auth::{Subject, claim, valid_user_name};
@@ -39,6 +42,9 @@ pub use self::hmac::{Parsed, SignatureError, parse, verify_hmac};
 pub use self::keys::{KeyList, KeySettings};
 pub use self::settings::Settings;
 pub use self::verify::{Check, Received};
+
+/// The longest body of a signed request, where the configuration does not say.
+const MAX_BODY: u64 = 64 << 20;
 
 /// Writes and signs the identity.
 #[derive(Debug)]
@@ -51,6 +57,7 @@ pub struct IdentityStamp {
     keys: Keys,
     signs_hmac: bool,
     signs_message: bool,
+    fost: Option<Fost>,
     assertions: Option<Assertions>,
     jwks: bytes::Bytes,
 }
@@ -73,10 +80,16 @@ impl IdentityStamp {
             None => None,
         };
         let (names, encoding, keys, kinds, assertions) = (names?, encoding?, keys?, kinds?, assertions?);
-        let lacks_secret = kinds.hmac && keys.shared.is_empty();
+        if settings.max_body.is_some() && !kinds.fost {
+            report.error("max_body", "only a signature with \"fost\" covers bodies", "leave it out");
+            return None;
+        }
+        let lacks_secret = (kinds.hmac || kinds.fost) && keys.shared.is_empty();
         if lacks_secret {
             let remedy = "add [identity.keys.\"NAME\"] with secret_file = \"PATH\" (at least 32 bytes), or write signature = []";
-            report.error("keys", "signature = [\"hmac\"], the default, needs a key with a secret", remedy);
+            let problem =
+                if kinds.hmac { "signature = [\"hmac\"], the default, needs a key with a secret" } else { "\"fost\" needs a key with a secret" };
+            report.error("keys", problem, remedy);
         }
         let lacks_key = (kinds.jwt || kinds.message) && keys.private.is_empty();
         if lacks_key {
@@ -84,6 +97,8 @@ impl IdentityStamp {
             report.error("keys", problem, "add [identity.keys.\"NAME\"] with private_key_file = \"PATH\" (PKCS#8 PEM)");
         }
         let jwks: Vec<Value> = keys.private.iter().filter_map(|(id, key)| key.jwk(id)).collect();
+        let max_body = settings.max_body.map_or(MAX_BODY, |size| size.0);
+        let first = keys.fost.first().filter(|_| kinds.fost).map(|(id, state)| Fost::new(id.clone(), state.clone(), max_body));
         (!lacks_secret && !lacks_key).then(|| Self {
             user_header: names.user,
             assertion_header: names.assertion,
@@ -93,6 +108,7 @@ impl IdentityStamp {
             signs_hmac: kinds.hmac,
             signs_message: kinds.message,
             keys,
+            fost: first,
             assertions,
             jwks: serde_json::json!({ "keys": jwks }).to_string().into(),
         })
@@ -136,7 +152,15 @@ impl IdentityStamp {
     /// Headers that the stamp writes, and that a client may send for a scheme to read. They are taken off every request.
     #[must_use]
     pub fn shared_names(&self) -> Vec<HeaderName> {
-        if self.signs_message { vec![message::INPUT, message::SIGNATURE] } else { Vec::new() }
+        let message: &[HeaderName] = if self.signs_message { &[message::INPUT, message::SIGNATURE] } else { &[] };
+        let fost: &[HeaderName] = if self.fost.is_some() { &fost::WRITTEN } else { &[] };
+        message.iter().chain(fost).cloned().collect()
+    }
+
+    /// Signs whole requests, where the configuration asks for it.
+    #[must_use]
+    pub fn fost(&self) -> Option<&Fost> {
+        self.fost.as_ref()
     }
 
     /// Signs the identity headers that were written.

@@ -10,7 +10,7 @@ use super::attribute::Attribute;
 use super::encoding::Encoding;
 use super::keys::KeyList;
 use super::names;
-use crate::types::Report;
+use crate::types::{ByteSize, Report};
 
 /// `[identity]`.
 #[derive(Debug, Default, Deserialize)]
@@ -18,7 +18,7 @@ use crate::types::Report;
 pub struct Settings {
     /// The header that names the user; `X-Forwarded-User`.
     pub user_header: Option<String>,
-    /// Any of `hmac`, `jwt` and `http-message-signature`; `["hmac"]`.
+    /// Any of `hmac`, `jwt`, `http-message-signature` and `fost`; `["hmac"]`.
     pub signature: Option<Vec<String>>,
     /// `aud` of the assertion; needed for `jwt`.
     pub audience: Option<String>,
@@ -26,6 +26,8 @@ pub struct Settings {
     pub issuer: Option<String>,
     /// Header of the assertion; `X-Doorward-Assertion`.
     pub assertion_header: Option<String>,
+    /// The longest body of a request that is signed with `fost`.
+    pub max_body: Option<ByteSize>,
     /// `utf-8`, `percent`, `base64url` or `rfc2047`; `utf-8`.
     pub encoding: Option<String>,
     /// Further names that only Doorward may set.
@@ -97,9 +99,10 @@ pub(super) struct Signatures {
     pub hmac: bool,
     pub jwt: bool,
     pub message: bool,
+    pub fost: bool,
 }
 
-const ANY: &str = "write any of \"hmac\", \"jwt\" and \"http-message-signature\"";
+const ANY: &str = "write any of \"hmac\", \"jwt\", \"http-message-signature\" and \"fost\"";
 
 pub(super) fn read_signature(names: Option<Vec<String>>, report: &mut Report) -> Option<Signatures> {
     let names = names.unwrap_or_else(|| vec!["hmac".to_owned()]);
@@ -112,10 +115,7 @@ pub(super) fn read_signature(names: Option<Vec<String>>, report: &mut Report) ->
             "hmac" => kinds.hmac = true,
             "jwt" => kinds.jwt = true,
             "http-message-signature" => kinds.message = true,
-            "fost" => {
-                report.error("signature", &format!("{name:?} cannot be written yet"), ANY);
-                return None;
-            }
+            "fost" => kinds.fost = true,
             other => {
                 report.error("signature", &format!("{other:?} is not a signature"), ANY);
                 return None;

@@ -1,6 +1,6 @@
 //! Verifying what the stamp wrote, as an application would: for the command line, and as a reference.
 
-use super::{AssertionError, IdentityStamp, SignatureError, hmac, message, names};
+use super::{AssertionError, IdentityStamp, SignatureError, fost, hmac, message, names};
 
 /// A request as an application received it.
 #[derive(Debug)]
@@ -53,7 +53,10 @@ impl IdentityStamp {
             let said = stamped.verify(&self.keys.private, input, signature, now, max_age);
             checks.push(Check::new("message signature", said.map_err(|why| why.to_string())));
         }
-        if !self.signs_hmac && !self.signs_message && self.assertions.is_none() {
+        if self.fost.is_some() {
+            checks.push(Check::new("fost", self.check_fost(received, now, max_age).map_err(str::to_owned)));
+        }
+        if !self.signs_hmac && !self.signs_message && self.assertions.is_none() && self.fost.is_none() {
             checks.push(Check::new("signature", Err("the configuration signs nothing, so nothing can be verified".to_owned())));
         }
         ((!user.is_empty()).then(|| user.to_vec()), checks)
@@ -95,6 +98,17 @@ impl IdentityStamp {
         let named = hmac::parse(header)?.key;
         let (_, state) = self.keys.shared.iter().find(|(id, _)| id == named).ok_or(SignatureError::UnknownKey)?;
         hmac::verify(state, header, received.method, received.target, user, now, max_age)
+    }
+
+    /// Only of a request without a body: the body is covered, and is not here.
+    fn check_fost(&self, received: &Received<'_>, now: i64, max_age: i64) -> Result<(), &'static str> {
+        let length = received.value("content-length").unwrap_or(b"0");
+        if length != b"0" || received.value("transfer-encoding").is_some() {
+            return Err("the signature covers the body, which is not here");
+        }
+        let (path, query) = received.target.split_once('?').unwrap_or((received.target, ""));
+        let path = percent_encoding::percent_decode_str(path).decode_utf8().map_err(|_| "the path does not decode to UTF-8")?;
+        fost::verify(&self.keys.fost, |name| received.value(name), (received.method, &path, query.as_bytes()), now, max_age)
     }
 
     fn check_assertion(&self, token: Option<&[u8]>, user: &[u8], now: i64) -> Result<(), AssertionError> {

@@ -84,8 +84,12 @@ impl Drop for PlayBody {
 impl Answer for Arc<Play> {
     type Body = PlayBody;
 
-    fn tls(&self) -> Arc<rustls::ServerConfig> {
-        self.certificates.server_config()
+    fn tls(&self) -> tls::Terms {
+        self.certificates.terms()
+    }
+
+    fn outlives(&self, certificate: &inbound::ClientCertificate) -> bool {
+        self.certificates.judge(certificate)
     }
 
     fn sees_credentials(&self, headers: &http::HeaderMap) -> bool {
@@ -179,6 +183,7 @@ impl Gate {
             min_version: None,
             client_auth: None,
             client_ca: None,
+            client_crl: Vec::new(),
             sni: Vec::new(),
         };
         let play = Arc::new(Play {

@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::Settings;
+use super::clients::{Clients, Files};
 use super::resolve::ByName;
 use crate::types::{Report, unix_now};
 
@@ -33,6 +34,10 @@ pub(super) struct InService {
     pub(super) fingerprint: Fingerprint,
     /// Name and Unix time.
     pub(super) not_after: Vec<(String, i64)>,
+    /// What client certificates are verified with; `None` if none are asked for.
+    pub(super) clients: Option<Clients>,
+    /// No two that served had the same number.
+    pub(super) rules: u64,
 }
 
 impl fmt::Debug for InService {
@@ -41,7 +46,8 @@ impl fmt::Debug for InService {
     }
 }
 
-type Contents = io::Result<Zeroizing<Vec<u8>>>;
+/// A file's, or why it could not be read.
+pub(super) type Contents = io::Result<Zeroizing<Vec<u8>>>;
 
 /// All files, each read once: what is judged is what goes into service.
 pub(super) struct Material {
@@ -49,6 +55,7 @@ pub(super) struct Material {
     /// In the order of the settings.
     sni: Vec<Pair>,
     client_ca: Option<Contents>,
+    client_crl: Vec<Contents>,
 }
 
 struct Pair {
@@ -72,6 +79,7 @@ impl Material {
             default: Pair::read(&settings.certificate, &settings.private_key),
             sni: settings.sni.iter().map(|more| Pair::read(&more.certificate, &more.private_key)).collect(),
             client_ca: settings.client_ca.as_deref().map(contents),
+            client_crl: settings.client_crl.iter().map(|path| contents(path)).collect(),
         }
     }
 
@@ -79,7 +87,7 @@ impl Material {
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let pairs = std::iter::once(&self.default).chain(&self.sni).flat_map(|pair| [&pair.certificate, &pair.private_key]);
         let mut hash = Sha256::new();
-        for file in pairs.chain(&self.client_ca) {
+        for file in pairs.chain(&self.client_ca).chain(&self.client_crl) {
             match file {
                 Ok(bytes) => {
                     hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -106,52 +114,14 @@ impl Material {
             });
         }
         let versions = versions(settings, report);
-        let verifier = self.client_verifier(settings, &provider, report);
+        let files = Files { authorities: self.client_ca.as_ref(), lists: &self.client_crl };
+        let clients = Clients::build(settings.client_auth.as_deref(), &files, &provider, report);
         if report.has_errors() {
             return None;
         }
-        let (resolver, versions, verifier) = (resolver?, versions?, verifier?);
-        let config = config(provider, resolver, &versions, verifier, report)?;
-        Some(InService { config: Arc::new(config), fingerprint: self.fingerprint(), not_after })
-    }
-
-    /// `Some(None)` if clients need no certificate. Anything unclear is a mistake: it must never leave the gate open.
-    fn client_verifier(
-        &self,
-        settings: &Settings,
-        provider: &Arc<CryptoProvider>,
-        report: &mut Report,
-    ) -> Option<Option<Arc<dyn ClientCertVerifier>>> {
-        let optional = match settings.client_auth.as_deref() {
-            None | Some("none") => {
-                if self.client_ca.is_none() {
-                    return Some(None);
-                }
-                report.error("client_ca", "client certificates are not asked for", "write client_auth = \"required\", or remove client_ca");
-                return None;
-            }
-            Some("optional") => true,
-            Some("required") => false,
-            Some(other) => {
-                report.error("client_auth", &format!("{other:?} is not known"), "write \"none\", \"optional\" or \"required\"");
-                return None;
-            }
-        };
-        let Some(bundle) = &self.client_ca else {
-            report.error("client_ca", "there is nothing to verify client certificates against", "write client_ca = \"PATH\"");
-            return None;
-        };
-        let authorities = certificates("client_ca", bundle, report)?;
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            if let Err(error) = roots.add(authority) {
-                report.error("client_ca", &format!("a certificate in it is not usable: {error}"), "remove it from the bundle");
-                return None;
-            }
-        }
-        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
-        let builder = if optional { builder.allow_unauthenticated() } else { builder };
-        builder.build().map(Some).map_err(|error| report.error("client_ca", &error.to_string(), "name a bundle of CA certificates")).ok()
+        let (resolver, versions, clients) = (resolver?, versions?, clients?);
+        let config = config(provider, resolver, &versions, clients.as_ref().map(Clients::verifier), report)?;
+        Some(InService { config: Arc::new(config), fingerprint: self.fingerprint(), not_after, clients, rules: 0 })
     }
 }
 
@@ -175,7 +145,7 @@ impl Pair {
     }
 }
 
-fn certificates(key: &str, contents: &Contents, report: &mut Report) -> Option<Vec<CertificateDer<'static>>> {
+pub(super) fn certificates(key: &str, contents: &Contents, report: &mut Report) -> Option<Vec<CertificateDer<'static>>> {
     let bytes = readable(key, contents, report)?;
     match CertificateDer::pem_slice_iter(bytes).collect::<Result<Vec<_>, _>>() {
         Ok(found) if found.is_empty() => {
@@ -198,7 +168,7 @@ fn private_key(contents: &Contents, report: &mut Report) -> Option<PrivateKeyDer
         .ok()
 }
 
-fn readable<'a>(key: &str, contents: &'a Contents, report: &mut Report) -> Option<&'a [u8]> {
+pub(super) fn readable<'a>(key: &str, contents: &'a Contents, report: &mut Report) -> Option<&'a [u8]> {
     contents.as_deref().map(Vec::as_slice).map_err(|error| report.error(key, &error.to_string(), "check the path and its permissions")).ok()
 }
 

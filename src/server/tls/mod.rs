@@ -5,22 +5,34 @@
 //!                         |          any problem: the old one stays in service
 //!                         +-- SHA-256 of all contents: what "changed" means
 //! ```
+//!
+//! A connection with a client certificate is judged by what is in service now, at each of its requests: what a new
+//! handshake would refuse does not go on because it began earlier.
 
+mod clients;
+mod dates;
 mod material;
 mod resolve;
+mod revocation;
+mod wall;
 mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::{ServerConfig, ServerConnection};
 use serde::Deserialize;
 
-use crate::types::{HostPattern, Problem, Report, Severity};
+use crate::inbound::ClientCertificate;
+use crate::types::{HostPattern, Problem, Report, Severity, one_or_more, unix_now};
 
 use material::{Fingerprint, InService, Material};
+
+/// So many seconds before its certificate ends, a client is asked to come back with the next one.
+const PARTING: i64 = 30;
 
 /// `[tls]`.
 #[derive(Debug, Clone, Deserialize)]
@@ -39,9 +51,20 @@ pub struct Settings {
     /// PEM bundle that client certificates are verified against.
     #[serde(default)]
     pub client_ca: Option<PathBuf>,
+    /// Revocation lists, PEM or DER; without any, nothing is known to be revoked.
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub client_crl: Vec<PathBuf>,
     /// More certificates, chosen by server name.
     #[serde(default)]
     pub sni: Vec<SniSettings>,
+}
+
+impl Settings {
+    /// Whether clients are asked for a certificate.
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        self.client_auth.as_deref().is_some_and(|mode| mode != "none")
+    }
 }
 
 /// `[[tls.sni]]`.
@@ -60,6 +83,24 @@ pub struct SniSettings {
 pub struct Certificates {
     current: ArcSwap<InService>,
     source: Mutex<Source>,
+    /// The number of the rules in service.
+    rules: AtomicU64,
+}
+
+/// What a handshake is done by.
+#[derive(Debug)]
+pub struct Terms(Arc<InService>);
+
+impl Terms {
+    /// For rustls.
+    pub(super) fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.config)
+    }
+
+    /// The certificate that the client proved to hold in the handshake that was done by these terms.
+    pub(super) fn certificate(&self, session: &ServerConnection) -> Option<ClientCertificate> {
+        clients::admitted(self.0.clients.as_ref(), self.0.rules, session.peer_certificates()?, unix_now())
+    }
 }
 
 /// Where certificates come from. The lock is held while files are read, so that two reloads cannot overtake each other.
@@ -101,8 +142,10 @@ impl Certificates {
     /// Puts what was prepared into service.
     #[must_use]
     pub fn new(prepared: Prepared) -> Self {
+        const FIRST: u64 = 1;
         let Prepared { settings, loaded } = prepared;
-        Self { current: ArcSwap::from_pointee(loaded), source: Mutex::new(Source { settings, refused: None }) }
+        let first = InService { rules: FIRST, ..loaded };
+        Self { current: ArcSwap::from_pointee(first), source: Mutex::new(Source { settings, refused: None }), rules: AtomicU64::new(FIRST) }
     }
 
     /// Reads and checks as [`Certificates::load`] does; puts nothing into service.
@@ -115,7 +158,7 @@ impl Certificates {
     pub fn install(&self, prepared: Prepared) {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         *source = Source { settings: prepared.settings, refused: None };
-        self.current.store(Arc::new(prepared.loaded));
+        self.serve(prepared.loaded);
     }
 
     /// Reads the files again. `Ok(true)` if they had changed and are in service now; `Ok(false)` if nothing changed. On an
@@ -131,7 +174,7 @@ impl Certificates {
         let mut report = Report::default();
         match report.within("tls", |report| material.build(&source.settings, report)) {
             Some(loaded) => {
-                self.current.store(Arc::new(loaded));
+                self.serve(loaded);
                 source.refused = None;
                 Ok(true)
             }
@@ -142,9 +185,25 @@ impl Certificates {
         }
     }
 
+    fn serve(&self, loaded: InService) {
+        let rules = self.rules.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        self.current.store(Arc::new(InService { rules, ..loaded }));
+    }
+
     /// For the next handshake.
-    pub(super) fn server_config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.current.load().config)
+    pub(super) fn terms(&self) -> Terms {
+        Terms(self.current.load_full())
+    }
+
+    /// Judges the certificate of a connection by what is in service now. Whether the connection should end: the certificate
+    /// is not accepted any longer, or will soon be over.
+    pub(super) fn judge(&self, certificate: &ClientCertificate) -> bool {
+        let now = unix_now();
+        let current = self.current.load();
+        let verdict = certificate.judge(current.rules, now, || {
+            clients::verdict(current.clients.as_ref(), current.rules, (&certificate.der, &certificate.intermediates), now, false)
+        });
+        verdict.lapse.is_some() || verdict.ends.saturating_sub(now) <= PARTING
     }
 
     /// When each certificate in service expires, in Unix time: by its server name, `default` for the first.

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
+use super::dates::Overdue;
 use super::material::{Fingerprint, Material};
 use super::{Certificates, ReloadError};
 use crate::telemetry::Telemetry;
+use crate::types::unix_now;
 
 /// How often the files are read.
 const EVERY: Duration = Duration::from_secs(2);
@@ -34,8 +36,12 @@ impl Certificates {
         let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut unsettled = None;
+        let mut told = Overdue::default();
         loop {
             tick.tick().await;
+            for list in told.news(&self.lists(), unix_now()) {
+                tracing::error!(issuer = list, "a revocation list is past its nextUpdate; the clients that it speaks of are refused");
+            }
             let certificates = Arc::clone(&self);
             let before = unsettled.take();
             match tokio::task::spawn_blocking(move || certificates.look(before)).await {

@@ -36,6 +36,8 @@ pub struct KeyListing {
     pub disabled: bool,
     /// When it was last used, to the minute or so.
     pub last_used: Option<i64>,
+    /// Until when its wrong signatures are debugged.
+    pub debug_until: Option<i64>,
     /// Whether a second secret or public key is accepted at the moment.
     pub rotating: bool,
     /// When it was added.
@@ -62,7 +64,7 @@ impl Db {
     /// The key `name`, unless there is none or it is disabled or revoked.
     pub async fn key(&self, name: &str) -> Result<Option<ApiKey>, Unavailable> {
         let sql = "SELECT name, secret, next_secret, public_key, next_public_key, user_name, group_names, scopes, algorithms, impersonate, paths,
-                          not_before, expires
+                          not_before, expires, debug_until
                    FROM api_keys WHERE name = ? AND revoked IS NULL AND disabled = 0";
         let found = self.first(sql, vec![name.into()]).await?;
         let key = found.map(|row| read(&row)).transpose()?;
@@ -96,7 +98,7 @@ impl Db {
     pub async fn list_keys(&self) -> Result<Vec<KeyListing>, Unavailable> {
         let sql =
             "SELECT name, secret IS NOT NULL AS has_secret, public_key IS NOT NULL AS has_public_key, user_name, group_names, scopes, algorithms,
-                          impersonate, paths, not_before, expires, disabled, last_used, created, revoked,
+                          impersonate, paths, not_before, expires, disabled, last_used, created, revoked, debug_until,
                           next_secret IS NOT NULL OR next_public_key IS NOT NULL AS rotating
                    FROM api_keys ORDER BY name";
         self.all(sql).await?.iter().map(listing).collect()
@@ -110,6 +112,11 @@ impl Db {
     /// Refuses a key until it is enabled again, or enables it; `false` if there is none or it was revoked.
     pub async fn set_key_disabled(&self, name: &str, disabled: bool) -> Result<bool, Unavailable> {
         self.change_key("UPDATE api_keys SET disabled = ? WHERE name = ? AND revoked IS NULL", vec![disabled.into(), name.into()]).await
+    }
+
+    /// Has the wrong signatures of a key debugged until then (Unix seconds), or no longer; `false` if there is none or it was revoked.
+    pub async fn set_key_debugged(&self, name: &str, until: Option<i64>) -> Result<bool, Unavailable> {
+        self.change_key("UPDATE api_keys SET debug_until = ? WHERE name = ? AND revoked IS NULL", vec![until.into(), name.into()]).await
     }
 
     /// Begins a rotation: `next` is accepted beside the key's secret. A rotation under way is left as it is, for its
@@ -226,6 +233,7 @@ fn read(row: &Row) -> Result<ApiKey, Unavailable> {
         paths: paths.map_err(|error| damaged("paths", error))?,
         not_before: row.get("not_before")?,
         expires: row.get("expires")?,
+        debug_until: row.get("debug_until")?,
         used: Used::default(),
     })
 }
@@ -245,6 +253,7 @@ fn listing(row: &Row) -> Result<KeyListing, Unavailable> {
         expires: row.get("expires")?,
         disabled: row.get::<i64>("disabled")? != 0,
         last_used: row.get("last_used")?,
+        debug_until: row.get("debug_until")?,
         rotating: row.get("rotating")?,
         created: row.get("created")?,
         revoked: row.get("revoked")?,

@@ -31,17 +31,18 @@ pub const CREDENTIAL: [Wrong; 7] =
 pub const SOURCE: [Wrong; 3] = [Wrong::SourceDown, Wrong::SourceSlow, Wrong::SourceGarbage];
 
 impl Wrong {
-    /// How a scheme of this kind answers it.
-    pub fn expected(self, kind: &str) -> u16 {
-        match self {
+    /// How a scheme of this kind answers it; `None`: the gateway hangs up.
+    pub fn expected(self, kind: &str) -> Option<u16> {
+        Some(match self {
             Self::Nothing => 200,
             Self::Absent => 401,
-            Self::Malformed | Self::Forged | Self::Expired | Self::NotYetValid | Self::Elsewhere | Self::Revoked => {
-                // Its clients know 403 and a text.
-                if kind == "query-hmac" { 403 } else { 401 }
-            }
+            // Its certificate is looked at in the handshake, which is refused.
+            Self::Forged | Self::Expired | Self::NotYetValid | Self::Revoked if kind == "client-certificate" => return None,
+            // Its clients know 403 and a text.
+            Self::Malformed | Self::Forged | Self::Expired | Self::NotYetValid | Self::Elsewhere | Self::Revoked if kind == "query-hmac" => 403,
+            Self::Malformed | Self::Forged | Self::Expired | Self::NotYetValid | Self::Elsewhere | Self::Revoked => 401,
             Self::SourceDown | Self::SourceSlow | Self::SourceGarbage => 503,
-        }
+        })
     }
 }
 
@@ -94,4 +95,6 @@ pub const ROWS: &[Row] = &[
     ),
     // On another PostgreSQL database.
     row("basic-django", "basic", &UNDATED),
+    // The authority and its list of revoked certificates are files.
+    row("client-certificate", "client-certificate", &SOURCE),
 ];

@@ -4,12 +4,14 @@ use serde_json::{Value, json};
 
 use super::rows::{ROWS, Row, Wrong};
 use super::signed::{self, CONFIGURED};
+use crate::support::certified::{calling, named, swapped};
 use crate::support::client::Call;
 use crate::support::databases::{Database, Kind};
 use crate::support::gateway::Gateway;
 use crate::support::idp::{AUDIENCE, Key, Mood, Provider, jwks};
 use crate::support::introspection::{Introspection, Manner};
 use crate::support::kubernetes::{self, Cluster};
+use crate::support::pki::{Ca, Leaf};
 use crate::support::relay::{Relay, Way};
 use crate::support::setup::Setup;
 use crate::support::upstream::{Upstream, answer};
@@ -24,6 +26,8 @@ const DJANGO_HASH: &str = "pbkdf2_sha256$600$Qk3vS0dJ1yZ2$46tXpyvhkMNdzgZwsIGTph
 const HTPASSWD: &str = "dora:{SHA}/Hrn08gEogcgvDjo5YNQSGibZVE=\n";
 /// The password of `dora` and `zoe`.
 const ELSEWHERE: &str = "pässwörd 1";
+/// Whom a client's certificate names.
+const CLIENT: &str = "urn:web";
 const STAMP: &str = "2099-01-01 00:00:00";
 
 /// The sources of the lines.
@@ -99,6 +103,10 @@ pub struct Table {
     token: String,
     expired: String,
     reviewed: String,
+    /// Vouches for clients.
+    clients: Ca,
+    /// A client's good certificate.
+    leaf: Leaf,
 }
 
 fn schemes(sources: &Sources) -> String {
@@ -158,6 +166,9 @@ users = "store"
 users = "htpasswd:users"
 [auth.basic-django.basic]
 users = "django:{users}"
+[auth.client-certificate.client-certificate]
+user_from = "san-uri"
+allow = ["{CLIENT}"]
 "#
     )
 }
@@ -168,7 +179,12 @@ impl Table {
         let (upstream, key) = (Upstream::echo(), Key::generate("k", "ES256"));
         let sources = Sources::start(&key).await;
         sources.fill().await;
+        let clients = Ca::new("Clients");
+        let leaf = clients.issue(named(&[CLIENT]));
         let mut setup = Setup::new(&upstream.url())
+            .with("tls", "client_auth = \"optional\"\nclient_ca = \"clients.crt\"\nclient_crl = \"clients.crl\"")
+            .file("clients.crt", &clients.pem())
+            .file("clients.crl", &clients.crl(&[]))
             .section("store", &format!("url = {:?}", sources.databases[0].url))
             .section("cache", "max_age = \"0s\"\nnegative_max_age = \"0s\"")
             .section("admin", "key_file = \"admin\"")
@@ -206,7 +222,12 @@ impl Table {
         let through = sources.databases[0].url_through(&sources.store);
         let gate = setup.section("store", &format!("url = {through:?}")).start().await;
         let reviewed = sources.cluster.issue("shop:web", AUDIENCE, now() + 300);
-        Self { gate, upstream, sources, key, secret, token, expired, reviewed }
+        Self { gate, upstream, sources, key, secret, token, expired, reviewed, clients, leaf }
+    }
+
+    /// Whose keys are fetched.
+    pub fn issuer(&self) -> String {
+        self.sources.provider.issuer()
     }
 
     /// All sources are well again.
@@ -228,6 +249,8 @@ impl Table {
         self.sources.introspection.forgets("asked-good");
         setup.write("users", "another:{SHA}/Hrn08gEogcgvDjo5YNQSGibZVE=\n");
         self.gate.said("a new file of users is in service").await;
+        setup.write("clients.crl", &self.clients.crl(&[&self.leaf.der]));
+        swapped(&self.gate, 1).await;
         self.sources.cluster.forget(&self.reviewed);
         for body in
             [json!({"key": CONFIGURED.0}), json!({"jti": "good", "issuer": self.sources.provider.issuer()}), json!({"jti": "good", "issuer": FILED})]
@@ -241,6 +264,7 @@ impl Table {
     pub fn call(&self, row: &Row, wrong: Wrong) -> Call {
         let headers = match row.kind {
             "webhook" => return signed::delivery(&self.gate, wrong),
+            "client-certificate" => return self.certified(row, wrong),
             "jwt" | "token" | "kubernetes-token-review" | "basic" if wrong == Wrong::Absent => Vec::new(),
             "jwt" => bearer(&self.jwt(row, wrong)),
             "token" => bearer(&self.opaque(row, wrong)),
@@ -261,6 +285,27 @@ impl Table {
             _ => return signed::call(&self.gate, row.name, wrong, (fost::KEY, &self.secret)),
         };
         self.gate.get(&format!("/{}/x", row.name)).headers(&headers)
+    }
+
+    fn certified(&self, row: &Row, wrong: Wrong) -> Call {
+        let target = format!("/{}/x", row.name);
+        let at = |days: i64| time::OffsetDateTime::now_utc() + time::Duration::days(days);
+        let dated = |from: i64, until: i64| {
+            self.clients.issue(|params| {
+                named(&[CLIENT])(params);
+                (params.not_before, params.not_after) = (at(from), at(until));
+            })
+        };
+        let leaf = match wrong {
+            Wrong::Absent => return self.gate.get(&target),
+            Wrong::Malformed => self.clients.issue(named(&["urn:web\u{7}"])),
+            Wrong::Forged => Ca::new("Clients").issue(named(&[CLIENT])),
+            Wrong::Expired => dated(-2, -1),
+            Wrong::NotYetValid => dated(1, 2),
+            Wrong::Elsewhere => self.clients.issue(named(&["urn:other"])),
+            _ => return calling(&self.gate, &self.leaf, &target),
+        };
+        calling(&self.gate, &leaf, &target)
     }
 
     fn jwt(&self, row: &Row, wrong: Wrong) -> String {

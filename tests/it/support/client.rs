@@ -146,24 +146,34 @@ impl Call {
         let mut config = (**self.tls.as_ref()?).clone();
         config.alpn_protocols = vec![if self.proto == Proto::H2 { b"h2".to_vec() } else { b"http/1.1".to_vec() }];
         let tls = try_handshake(stream, &self.sni, Arc::new(config)).await.ok()?;
-        Some(self.speak(tls).await)
+        self.try_speak(tls).await.ok()
+    }
+
+    /// The status of the answer on a connection of its own; `None` if the gateway turned the caller away.
+    pub async fn status(&self) -> Option<u16> {
+        let mut sender = self.try_connect().await?;
+        Some(self.send_on(&mut sender).await.ok()?.status.as_u16())
     }
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Sender {
+        self.try_speak(stream).await.unwrap()
+    }
+
+    async fn try_speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<Sender> {
         let io = TokioIo::new(stream);
-        match self.proto {
+        Ok(match self.proto {
             Proto::H1 => {
-                let (sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+                let (sender, connection) = hyper::client::conn::http1::handshake(io).await?;
                 tokio::spawn(connection.with_upgrades());
                 Sender::H1(sender)
             }
             Proto::H2 => {
                 let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
-                let (sender, connection) = builder.max_header_list_size(1 << 20).handshake(io).await.unwrap();
+                let (sender, connection) = builder.max_header_list_size(1 << 20).handshake(io).await?;
                 tokio::spawn(connection);
                 Sender::H2(sender)
             }
-        }
+        })
     }
 
     /// The request, with a body of its own choice.

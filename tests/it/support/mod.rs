@@ -2,6 +2,7 @@
 //! that may say anything, signers and verifiers written apart from the product.
 
 pub mod aws;
+pub mod certified;
 pub mod client;
 pub mod databases;
 pub mod django;

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    KeyUsagePurpose, RevokedCertParams, SerialNumber,
+};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
@@ -21,6 +24,37 @@ fn trusting_only(authority: CertificateDer<'static>) -> rustls::ClientConfig {
         .with_no_client_auth()
 }
 
+fn ca_params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn client_params(change: impl FnOnce(&mut CertificateParams)) -> CertificateParams {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    params.not_before = time::OffsetDateTime::now_utc() - time::Duration::HOUR;
+    params.not_after = params.not_before + time::Duration::DAY;
+    change(&mut params);
+    params
+}
+
+/// A certificate that nobody vouches for but itself.
+pub fn self_signed(change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+    let key = KeyPair::generate().unwrap();
+    let certificate = client_params(change).self_signed(&key).unwrap();
+    Leaf { certificate: certificate.pem(), der: certificate.der().clone(), key: key.serialize_pem(), key_der: key.serialize_der() }
+}
+
+/// What names a client in its certificate.
+pub fn uri(name: &str) -> rcgen::SanType {
+    rcgen::SanType::URI(name.try_into().unwrap())
+}
+
 /// A certificate authority.
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
@@ -37,10 +71,7 @@ pub struct Leaf {
 
 impl Ca {
     pub fn new(name: &str) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let params = ca_params(name);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
         Self { issuer: Issuer::new(params, key), certificate }
@@ -75,6 +106,51 @@ impl Ca {
         self.sign(params)
     }
 
+    /// Any certificate; `change` says what is in it. Good for clients, from an hour ago for a day, unless it says otherwise.
+    pub fn issue(&self, change: impl FnOnce(&mut CertificateParams)) -> Leaf {
+        self.sign(client_params(change))
+    }
+
+    /// An authority that this one vouches for.
+    pub fn intermediate(&self, name: &str) -> Self {
+        let params = ca_params(name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    pub fn der(&self) -> CertificateDer<'static> {
+        self.certificate.der().clone()
+    }
+
+    /// A revocation list, good for a day.
+    pub fn crl(&self, revoked: &[&CertificateDer<'_>]) -> String {
+        self.crl_until(revoked, super::now() + 86_400)
+    }
+
+    /// A revocation list with this `nextUpdate`; issued an hour before that or now, whichever is earlier.
+    pub fn crl_until(&self, revoked: &[&CertificateDer<'_>], next_update: i64) -> String {
+        let at = |seconds: i64| time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
+        let now = super::now();
+        let list = CertificateRevocationListParams {
+            this_update: at(now.min(next_update - 3600)),
+            next_update: at(next_update),
+            crl_number: SerialNumber::from(u64::try_from(now).unwrap()),
+            issuing_distribution_point: None,
+            revoked_certs: revoked
+                .iter()
+                .map(|der| RevokedCertParams {
+                    serial_number: SerialNumber::from_slice(x509_parser::parse_x509_certificate(der).unwrap().1.raw_serial()),
+                    revocation_time: at(now - 60),
+                    reason_code: None,
+                    invalidity_date: None,
+                })
+                .collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
     fn sign(&self, params: CertificateParams) -> Leaf {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
@@ -83,14 +159,25 @@ impl Ca {
 
     /// The same for a client that shows this certificate when it is asked for one.
     pub fn client_config_with(&self, leaf: &Leaf) -> Arc<rustls::ClientConfig> {
+        self.client_config_of(leaf, &[], rustls::ALL_VERSIONS)
+    }
+
+    /// The same with certificates between this one and an authority, and in these versions of TLS alone.
+    pub fn client_config_of(
+        &self,
+        leaf: &Leaf,
+        between: &[CertificateDer<'static>],
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate.der().clone()).unwrap();
         let key = rustls_pki_types::PrivateKeyDer::try_from(leaf.key_der.clone()).unwrap();
+        let chain = std::iter::once(&leaf.der).chain(between).cloned().collect();
         let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
-            .with_client_auth_cert(vec![leaf.der.clone()], key)
+            .with_client_auth_cert(chain, key)
             .unwrap();
         Arc::new(config)
     }

@@ -62,13 +62,13 @@ fn signed(length: u64) -> Decoder {
 fn chunked(data: &[&[u8]], trailer: Option<&str>) -> Vec<u8> {
     let (mut chain, mut all) = (chain(SEED), Vec::new());
     for data in data.iter().chain([&&b""[..]]) {
-        let signature = chain.sign(chain.chunk(&Sha256::digest(data)));
+        let signature = chain.sign(&chain.chunk(&Sha256::digest(data)));
         all.extend_from_slice(format!("{:x};chunk-signature={signature}\r\n", data.len()).as_bytes());
         all.extend_from_slice(data);
         all.extend_from_slice(if data.is_empty() { b"" } else { b"\r\n" });
     }
     if let Some(line) = trailer {
-        let signature = chain.sign(chain.trailer(&Sha256::digest(format!("{line}\n"))));
+        let signature = chain.sign(&chain.trailer(&Sha256::digest(format!("{line}\n"))));
         all.extend_from_slice(format!("{line}\r\nx-amz-trailer-signature:{signature}\r\n").as_bytes());
     }
     [all, b"\r\n".to_vec()].concat()

@@ -48,7 +48,7 @@ impl Case {
     fn judge(&self, rules: &Rules, now: i64) -> Result<Arc<Subject>, Refusal> {
         let path = unescape(self.path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned()).unwrap_or_default();
         if request::is_mine(&self.headers) {
-            let signed = request::read(&self.head())?;
+            let mut signed = request::read(&self.head())?;
             rules.in_time(signed.seconds, now)?;
             let key = rules.keys.get(&signed.key);
             let mut macs = signed.begin(rules.states(key));
@@ -56,7 +56,7 @@ impl Case {
                 return Err(Refusal::Malformed("a body that the signature does not cover"));
             }
             self.body.chunks(7).for_each(|chunk| macs.update(chunk));
-            return rules.settle(signed, key, macs, self.body.len() as u64, (self.query.as_deref(), &path), now);
+            return rules.settle(&mut signed, key, macs, self.body.len() as u64, (self.query.as_deref(), &path), now);
         }
         assert!(url::is_mine(self.query.as_deref()), "not claimed");
         let signed = url::read(&self.head())?;

@@ -318,6 +318,10 @@ fn a_signature_is_good_from_its_creation_for_max_age_or_until_it_expires() {
         (";created=-999999999999999", NOW, false),
         (";created=0", NOW, false),
         (";created=-0", NOW, false),
+        (";created=nan", NOW, false),
+        (";created=inf", NOW, false),
+        (";created=1790000000.5", NOW, false),
+        (";created=\"1790000000\"", NOW, false),
         (";created=1790000000;expires=-999999999999999", NOW, false),
         (";created=1790000000;expires=0", NOW, false),
     ] {

@@ -109,10 +109,10 @@ impl Gate {
         let digests = digest::read(&case.headers)?;
         let Some(documents) = self.rules.documents(&case.message(), now)? else { return Ok(None) };
         let found: Vec<_> = documents.iter().map(|document| self.keys.get(&document.keyid).cloned()).collect();
-        let subject = self.keys.settle(&documents, &found, &case.path, now)?;
+        let subject = self.keys.settle(&documents, &found, &case.path, now).map_err(|(_, refusal)| refusal)?;
         if let Some(mut digests) = digests {
             let body = Bytes::copy_from_slice(&case.body);
-            digests.take(body, &mut Ready::default()).and_then(|()| digests.end(&mut Ready::default())).map_err(|wrong| Refusal::Wrong(wrong.0))?;
+            digests.take(body, &mut Ready::default()).and_then(|()| digests.end(&mut Ready::default())).map_err(Refusal::from)?;
         }
         Ok(Some(subject.user.clone()))
     }

@@ -2,6 +2,7 @@
 
 mod coverage;
 mod dialects;
+mod public;
 mod settings;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -96,7 +97,11 @@ impl Case {
         rules.covered(&signed.covers, &self.headers)?;
         rules.in_time(&signed.times, now)?;
         let path = self.target.split('?').next().unwrap();
-        rules.settle(&signed, rules.keys.get(&signed.key), path, now).map(|subject| subject.user.clone())
+        let subject = match signed.rsa {
+            Some(_) => rules.settle_public(&signed, rules.public.get(&signed.key).map(|key| &**key), path, now),
+            None => rules.settle(&signed, rules.keys.get(&signed.key), path, now),
+        };
+        subject.map(|subject| subject.user.clone())
     }
 
     /// All that is signed, as text; the first reading.

@@ -9,10 +9,11 @@ use sqlx::MySqlConnection;
 use super::{Failure, judge};
 use crate::types::unix_now;
 
-const STEPS: &[(i64, &[&str])] = &[(
-    2,
-    &[
-        "CREATE TABLE IF NOT EXISTS api_keys (
+const STEPS: &[(i64, &[&str])] = &[
+    (
+        2,
+        &[
+            "CREATE TABLE IF NOT EXISTS api_keys (
             name VARCHAR(255) NOT NULL PRIMARY KEY,
             secret BLOB,
             next_secret BLOB,
@@ -31,7 +32,7 @@ const STEPS: &[(i64, &[&str])] = &[(
             created BIGINT NOT NULL,
             revoked BIGINT
         ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-        "CREATE TABLE IF NOT EXISTS tokens (
+            "CREATE TABLE IF NOT EXISTS tokens (
             id VARCHAR(64) NOT NULL PRIMARY KEY,
             hash BINARY(32) NOT NULL UNIQUE,
             user_name VARCHAR(255) NOT NULL,
@@ -40,7 +41,7 @@ const STEPS: &[(i64, &[&str])] = &[(
             expires BIGINT NOT NULL,
             revoked BIGINT
         ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-        "CREATE TABLE IF NOT EXISTS users (
+            "CREATE TABLE IF NOT EXISTS users (
             name VARCHAR(255) NOT NULL PRIMARY KEY,
             password_hash TEXT NOT NULL,
             email TEXT,
@@ -48,17 +49,24 @@ const STEPS: &[(i64, &[&str])] = &[(
             disabled BIGINT NOT NULL,
             created BIGINT NOT NULL
         ) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-        "CREATE TABLE IF NOT EXISTS doorward_changes (topic VARCHAR(64) NOT NULL PRIMARY KEY, version BIGINT NOT NULL)
+            "CREATE TABLE IF NOT EXISTS doorward_changes (topic VARCHAR(64) NOT NULL PRIMARY KEY, version BIGINT NOT NULL)
          ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-        "INSERT INTO doorward_changes SELECT 'keys', 0 FROM (SELECT 1) AS one WHERE NOT EXISTS (SELECT 1 FROM doorward_changes)",
-    ],
-)];
+            "INSERT INTO doorward_changes SELECT 'keys', 0 FROM (SELECT 1) AS one WHERE NOT EXISTS (SELECT 1 FROM doorward_changes)",
+        ],
+    ),
+    (3, &["ALTER TABLE api_keys ADD COLUMN debug_until BIGINT"]),
+];
 
 const TABLES: &str = "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE()";
 const OURS: &str = "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = 'doorward_schema'";
 
 /// Locks of this kind are the server's, so that the database's name is in it, at a length that all servers allow.
 const LOCK: &str = "SELECT GET_LOCK(CONCAT('doorward-', MD5(DATABASE())), 25)";
+
+/// What a run that was cut off had added already.
+fn column_is_there(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|state| state == "42S21")
+}
 
 /// Brings the tables of the connection's database up to date. The lock goes with the connection, which the caller closes.
 pub(in crate::store::sql) async fn run(connection: &mut MySqlConnection) -> Result<(), Failure> {
@@ -79,7 +87,10 @@ pub(in crate::store::sql) async fn run(connection: &mut MySqlConnection) -> Resu
     }
     for (number, statements) in STEPS.iter().filter(|step| step.0 > done) {
         for sql in *statements {
-            sqlx::query(*sql).execute(&mut *connection).await?;
+            let done = sqlx::query(*sql).execute(&mut *connection).await;
+            if !done.as_ref().err().is_some_and(column_is_there) {
+                done?;
+            }
         }
         let note = "INSERT INTO doorward_schema (version, applied) VALUES (?, ?)";
         sqlx::query(note).bind(number).bind(unix_now()).execute(&mut *connection).await?;

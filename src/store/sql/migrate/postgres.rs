@@ -8,9 +8,10 @@ use crate::types::unix_now;
 /// Of the advisory lock: the ASCII letters `doorward`.
 const LOCK: i64 = 0x646f_6f72_7761_7264;
 
-const STEPS: &[(i64, &str)] = &[(
-    2,
-    r#"CREATE TABLE api_keys (
+const STEPS: &[(i64, &str)] = &[
+    (
+        2,
+        r#"CREATE TABLE api_keys (
         name TEXT COLLATE "C" NOT NULL PRIMARY KEY,
         secret BYTEA,
         next_secret BYTEA,
@@ -48,7 +49,9 @@ const STEPS: &[(i64, &str)] = &[(
     );
     CREATE TABLE doorward_changes (topic TEXT NOT NULL PRIMARY KEY, version BIGINT NOT NULL);
     INSERT INTO doorward_changes VALUES ('keys', 0);"#,
-)];
+    ),
+    (3, "ALTER TABLE api_keys ADD COLUMN debug_until BIGINT"),
+];
 
 /// Views and tables of extensions are nobody's data.
 const TABLES: &str = "SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

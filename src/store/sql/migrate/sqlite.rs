@@ -70,6 +70,7 @@ pub(in crate::store::sql) const STEPS: &[(i64, &str)] = &[
         CREATE TABLE doorward_changes (topic TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL) STRICT;
         INSERT INTO doorward_changes VALUES ('keys', 0);",
     ),
+    (3, "ALTER TABLE api_keys ADD COLUMN debug_until INTEGER;"),
 ];
 
 /// Brings the tables up to date. SQLite does not wait at the lock while the database is turned to WAL, as a process that

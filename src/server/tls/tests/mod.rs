@@ -1,3 +1,5 @@
+mod clients;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -42,6 +44,7 @@ impl Files {
             min_version: None,
             client_auth: None,
             client_ca: None,
+            client_crl: Vec::new(),
             sni: sni
                 .iter()
                 .map(|name| SniSettings { name: name.parse().unwrap(), certificate: self.path(name, "crt"), private_key: self.path(name, "key") })
@@ -97,7 +100,7 @@ fn client(identity: Option<(&Path, &Path)>, versions: &[&'static rustls::Support
 /// A whole handshake in memory, with what the server sends after it.
 fn shake(server: &Certificates, client: &Arc<ClientConfig>, name: &str) -> Result<(ClientConnection, ServerConnection), rustls::Error> {
     let mut client = ClientConnection::new(Arc::clone(client), ServerName::try_from(name.to_owned()).unwrap()).unwrap();
-    let mut server = ServerConnection::new(server.server_config()).unwrap();
+    let mut server = ServerConnection::new(server.terms().config()).unwrap();
     while client.wants_write() || server.wants_write() {
         let mut wire = Vec::new();
         while client.wants_write() {
@@ -154,7 +157,7 @@ fn the_certificate_is_chosen_by_name_exact_before_wildcard_before_default() {
 fn new_clients_get_a_post_quantum_key_exchange_and_no_early_data() {
     let files = Files::new(&["a"]);
     let served = load(&files.settings("a", &[]));
-    assert_eq!(served.server_config().max_early_data_size, 0);
+    assert_eq!(served.terms().config().max_early_data_size, 0);
     let config = client(None, BOTH);
     let (first, server) = shake(&served, &config, "a").unwrap();
     assert_eq!(first.negotiated_key_exchange_group().unwrap().name(), NamedGroup::X25519MLKEM768);
@@ -243,6 +246,7 @@ fn every_mistake_is_reported_with_its_key_and_nothing_is_served() {
         (|_, s| s.client_auth = Some("required".to_owned()), &["tls.client_ca"]),
         (|_, s| s.client_auth = Some("optional".to_owned()), &["tls.client_ca"]),
         (|f, s| s.client_ca = Some(f.0.path().join("ca.crt")), &["tls.client_ca"]),
+        (|f, s| s.client_crl = vec![f.path("a", "crt")], &["tls.client_crl"]),
         (|_, s| (s.client_auth, s.client_ca) = (Some("required".to_owned()), Some("/none".into())), &["tls.client_ca"]),
         (|f, s| (s.client_auth, s.client_ca) = (Some("required".to_owned()), Some(f.path("a", "key"))), &["tls.client_ca"]),
     ];
@@ -330,9 +334,9 @@ async fn the_watch_swaps_good_files_and_counts_bad_ones() {
     std::fs::write(files.path("a", "crt"), "broken").unwrap();
     until(&failures).await;
     assert_eq!(served.not_after(), before);
-    let config = served.server_config();
+    let config = served.terms().config();
     files.make("a");
-    until(&|| !Arc::ptr_eq(&config, &served.server_config())).await;
+    until(&|| !Arc::ptr_eq(&config, &served.terms().config())).await;
     watch.abort();
 }
 
