@@ -57,6 +57,7 @@ mod proxying;
 mod query_hmac;
 mod reload;
 mod replay;
+mod replicas;
 mod revocation;
 mod routes;
 mod s3_v2;

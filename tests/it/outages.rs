@@ -13,6 +13,7 @@ use crate::support::introspection::{Introspection, Manner};
 use crate::support::load::{Stream, through_an_outage};
 use crate::support::redis::Redis;
 use crate::support::relay::{Relay, Way};
+use crate::support::servers::Server;
 use crate::support::setup::Setup;
 use crate::support::upstream::Upstream;
 use crate::support::{breathe, now, within};
@@ -85,40 +86,55 @@ async fn a_table_of_tokens_goes_down_and_comes_back_under_load() {
 #[tokio::test]
 async fn the_store_goes_down_and_comes_back_under_load() {
     for kind in [Kind::Postgres, Kind::Mysql] {
-        let (upstream, database) = (Upstream::echo(), Database::fresh(kind).await);
+        let database = Database::fresh(kind).await;
         let relay = Relay::to(database.address(), Way::Open);
-        let setup = |url: &str, cache: &str| {
-            Setup::new(&upstream.url())
-                .section("store", &format!("url = {url:?}"))
-                .section("cache", cache)
-                .rest("[auth.tested.token]\nsource = \"store\"\n[auth.keys.fost]\n[auth.configured.fost]")
-                .rest(&format!("[auth.configured.fost.keys.{}]\nsecret_file = \"configured\"", fost::KEY))
-                .file("configured", fost::SECRET)
-                .public("/public/**")
-                .route("/fost/**", &["keys"])
-                .route("/configured/**", &["configured"])
-                .route("/**", &["tested"])
-        };
-        let direct = setup(&database.url, REMEMBERS);
-        let of = |text: String, name: &str| serde_json::from_str::<Value>(&text).unwrap()[name].as_str().unwrap().to_owned();
-        let token = of(direct.cli_ok(&["token", "issue", "--user", "tom", "--json"], ""), "token");
-        let secret = of(direct.cli_ok(&["key", "add", "stored", "--json"], ""), "secret");
         let url = database.url_through(&relay);
-        let (one, two) = (setup(&url, REMEMBERS).start().await, setup(&url, FORGETS).start().await);
-        let signed =
-            |gate: &Gateway, target: &str, key: &str, secret: &str| gate.get(target).headers(&Fost::new().key(key, secret).sign("GET", target, b""));
-        let key = |gate: &Gateway, name: &str| signed(gate, "/fost/x", name, &secret);
-        assert_eq!((bearer(&one, &token).send().await.status, key(&one, "stored").send().await.status), (http::StatusCode::OK, http::StatusCode::OK));
-        let mut streams = tokens(&one, &two, &token);
-        streams.extend([
-            Stream::new("a key that is known", HELD, HELD, |_| key(&one, "stored")),
-            Stream::new("a key that is not remembered", HELD, UNKNOWN, |_| key(&two, "stored")),
-            Stream::new("a key that nobody has", REFUSED, UNKNOWN, |number| key(&one, &format!("nobody-{number}"))),
-            Stream::new("a known key's forged signature", REFUSED, REFUSED, |_| signed(&one, "/fost/x", "stored", "guess")),
-            Stream::new("a key of the configuration", HELD, HELD, |_| signed(&two, "/configured/x", fost::KEY, fost::SECRET)),
-        ]);
-        through_an_outage(&streams, async || relay.set(Way::Cut), async || relay.set(Way::Open)).await;
+        assert_store(&database.url, &url, async || relay.set(Way::Cut), async || relay.set(Way::Open)).await;
     }
+}
+
+#[tokio::test]
+async fn a_database_server_is_killed_and_started_under_load() {
+    for kind in [Kind::Postgres, Kind::Mysql] {
+        let server = tokio::sync::Mutex::new(Server::start(kind).await);
+        let url = server.lock().await.database.url.clone();
+        assert_store(&url, &url, async || server.lock().await.kill(), async || server.lock().await.restart().await).await;
+    }
+}
+
+/// Doorward's own store, which the test reaches by the URL `direct`, and the gateways by `url`.
+async fn assert_store(direct: &str, url: &str, fall: impl AsyncFnOnce(), rise: impl AsyncFnOnce()) {
+    let upstream = Upstream::echo();
+    let setup = |url: &str, cache: &str| {
+        Setup::new(&upstream.url())
+            .section("store", &format!("url = {url:?}"))
+            .section("cache", cache)
+            .rest("[auth.tested.token]\nsource = \"store\"\n[auth.keys.fost]\n[auth.configured.fost]")
+            .rest(&format!("[auth.configured.fost.keys.{}]\nsecret_file = \"configured\"", fost::KEY))
+            .file("configured", fost::SECRET)
+            .public("/public/**")
+            .route("/fost/**", &["keys"])
+            .route("/configured/**", &["configured"])
+            .route("/**", &["tested"])
+    };
+    let direct = setup(direct, REMEMBERS);
+    let of = |text: String, name: &str| serde_json::from_str::<Value>(&text).unwrap()[name].as_str().unwrap().to_owned();
+    let token = of(direct.cli_ok(&["token", "issue", "--user", "tom", "--json"], ""), "token");
+    let secret = of(direct.cli_ok(&["key", "add", "stored", "--json"], ""), "secret");
+    let (one, two) = (setup(url, REMEMBERS).start().await, setup(url, FORGETS).start().await);
+    let signed =
+        |gate: &Gateway, target: &str, key: &str, secret: &str| gate.get(target).headers(&Fost::new().key(key, secret).sign("GET", target, b""));
+    let key = |gate: &Gateway, name: &str| signed(gate, "/fost/x", name, &secret);
+    assert_eq!((bearer(&one, &token).send().await.status, key(&one, "stored").send().await.status), (http::StatusCode::OK, http::StatusCode::OK));
+    let mut streams = tokens(&one, &two, &token);
+    streams.extend([
+        Stream::new("a key that is known", HELD, HELD, |_| key(&one, "stored")),
+        Stream::new("a key that is not remembered", HELD, UNKNOWN, |_| key(&two, "stored")),
+        Stream::new("a key that nobody has", REFUSED, UNKNOWN, |number| key(&one, &format!("nobody-{number}"))),
+        Stream::new("a known key's forged signature", REFUSED, REFUSED, |_| signed(&one, "/fost/x", "stored", "guess")),
+        Stream::new("a key of the configuration", HELD, HELD, |_| signed(&two, "/configured/x", fost::KEY, fost::SECRET)),
+    ]);
+    through_an_outage(&streams, fall, rise).await;
 }
 
 #[tokio::test]

@@ -46,6 +46,11 @@ impl Database {
         Self { kind, url: url.into(), name, dir: None }
     }
 
+    /// One of a server that is the test's own, and goes with it.
+    pub fn elsewhere(kind: Kind, url: String) -> Self {
+        Self { kind, url, name: String::new(), dir: Some(tempfile::tempdir().unwrap()) }
+    }
+
     /// Runs statements on it, separated by semicolons: as another program would, beside the product.
     pub async fn run(&self, sql: &str) {
         let url = if self.kind == Kind::Sqlite { format!("{}?mode=rwc", self.url) } else { self.url.clone() };

@@ -21,6 +21,7 @@ pub mod redis;
 pub mod relay;
 pub mod s3;
 pub mod senders;
+pub mod servers;
 pub mod setup;
 pub mod upstream;
 pub mod verifier;
