@@ -47,6 +47,7 @@ mod jwt_issuers;
 mod keys;
 mod kubernetes;
 mod limits;
+mod lockout;
 mod matrix;
 mod memory;
 mod outages;
