@@ -7,4 +7,4 @@ set -eu
 cd "$(dirname "$0")"
 PATH="$PATH:/usr/sbin:/sbin"
 export PATH
-exec python3 footprint.py "$@"
+exec python3 -B footprint.py "$@"

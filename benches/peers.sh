@@ -4,7 +4,7 @@
 #   benches/peers.sh                          all workloads, 3 rounds of 5 s each; about 12 minutes
 #   benches/peers.sh --workload rs256 --rounds 5 --seconds 8
 #   benches/peers.sh --other FILE             a second doorward takes part: two builds against each other
-#   benches/peers.sh --rounds 1 --seconds 1   only to see that it works
+#   benches/peers.sh --shape                  only to see that it works and what its table looks like; half a minute
 #
 # benches/newer.sh fetches newer proxies than Debian 12 has; without it HAProxy 2.6 alone takes part.
 # Needs a Debian machine with two cores, a release build (cargo build --release), and root once for the packages.
@@ -23,4 +23,4 @@ if [ -n "$missing" ]; then
     # shellcheck disable=SC2086
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive sh -c "apt-get update -q && apt-get install -q -y --no-install-recommends $missing" >&2
 fi
-exec python3 peers.py "$@"
+exec python3 -B peers.py "$@"

@@ -20,7 +20,9 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-DOORWARD = HERE.parent / "target" / "release" / "doorward"
+# Where cargo puts its builds, and the one that is shipped.
+TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or HERE.parent / "target")
+DOORWARD = TARGET / "release" / "doorward"
 ISSUER = "https://id.example.test/"
 AUDIENCE = "bench"
 BODY = "Answered by the application behind the gate. ".ljust(149, ".") + "\n"
@@ -37,6 +39,11 @@ Groups = X25519
 """
 
 
+def built(profile):
+    """The binary of a profile."""
+    return TARGET / profile / "doorward"
+
+
 def fail(text):
     sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {text}")
 
@@ -48,6 +55,8 @@ class Rig:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="doorward-bench-"))
         self.folder.chmod(0o755)
         self.running = []
+        # Whether loads go easy on what they load, since nobody looks at the figures.
+        self.gentle = False
         self.issued_at = int(time.time())
 
     def __enter__(self):
@@ -109,11 +118,11 @@ class Rig:
             key = {"kty": "EC", "crv": "P-256", "x": b64url(point[:32]), "y": b64url(point[32:])}
         return {"keys": [key | {"alg": work.upper(), "use": "sig"}]}
 
-    def fost(self, method, path, body):
-        """The headers that sign a request by the FOST scheme."""
+    def fost(self, method, path, body, key="bench"):
+        """The headers that sign a request by the FOST scheme. All keys have the same secret."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         return {"X-FOST-Headers": "X-FOST-Headers", "X-FOST-Timestamp": stamp,
-                "Authorization": "FOST bench:" + self.fost_tag(self.read("fost.key").encode(), method, path, stamp, body)}
+                "Authorization": f"FOST {key}:" + self.fost_tag(self.read("fost.key").encode(), method, path, stamp, body)}
 
     @staticmethod
     def fost_tag(secret, method, path, stamp, body):
@@ -156,11 +165,17 @@ class Rig:
         config = self.configure("application.conf", "application.conf", UPSTREAM=port, SINK=free_port(), BODY=BODY)
         return self.start("application", ["nginx", "-p", self.folder, "-c", config], core, port), port
 
-    def doorward_config(self, name, upstream, signature='"hmac"', access=False, max_age="60s", capacity=100_000, more=""):
-        """A configuration of Doorward and the port that it listens on."""
+    def doorward_config(self, name, upstream, signature='"hmac"', access=False, max_age="60s", capacity=100_000, routes="", keys="", store=True):
+        """A configuration of Doorward and the port that it listens on. `routes` come before, `keys` of FOST beside those that it has anyway.
+
+        Without a `store` there are no opaque tokens.
+        """
         port = free_port()
+        database = f'[store]\nurl = "sqlite:{self.folder}/{name}.db"\n\n[auth.token.token]\nsource = "store"\n' if store else ""
+        tokens = '\n[[route]]\npath = "/token/**"\naccept = ["token"]' if store else ""
         config = self.configure(f"{name}.toml", "doorward.toml", PORT=port, UPSTREAM=upstream, SIGNATURE=signature,
-                                ACCESS=str(access).lower(), MAX_AGE=max_age, CAPACITY=capacity, MORE=more, NAME=name)
+                                ACCESS=str(access).lower(), MAX_AGE=max_age, CAPACITY=capacity, ROUTES=routes, KEYS=keys,
+                                STORE=database, TOKENS=tokens)
         return config, port
 
     def opaque_token(self, binary, config):

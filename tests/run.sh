@@ -32,12 +32,19 @@ need_programs() {
     { command -v mariadbd || [ -x /usr/sbin/mariadbd ]; } >/dev/null || missing+=(mariadb-server)
     { command -v initdb || ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || missing+=(postgresql)
     python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+    # For the benchmarks: what counts, what loads, and whom to compare with.
+    command -v valgrind >/dev/null || missing+=(valgrind)
+    { command -v nginx || [ -x /usr/sbin/nginx ]; } >/dev/null || missing+=(nginx-light)
+    { command -v haproxy || [ -x /usr/sbin/haproxy ]; } >/dev/null || missing+=(haproxy)
+    command -v wrk >/dev/null || missing+=(wrk)
+    command -v h2load >/dev/null || missing+=(nghttp2-client)
     [ "${#missing[@]}" -eq 0 ] && return 0
     local as_root=()
     [ "$(id -u)" -eq 0 ] || as_root=(sudo)
     echo "installing: ${missing[*]}"
     "${as_root[@]}" apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    # RUNLEVEL=1: none of them is started as a service.
+    RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
 need_python() {
@@ -89,6 +96,15 @@ fi
 section "real clients and applications"
 cargo build --locked
 DOORWARD_BIN="$CARGO_TARGET_DIR/debug/doorward" "$venv/bin/python" -m pytest -c tests/e2e/pytest.ini --rootdir tests/e2e tests/e2e "$@"
+
+section "benchmarks: that they run"
+cargo bench --profile dev --locked --bench times -- --test
+cargo bench --profile dev --locked --bench allocations
+python3 -B benches/shape.py --doorward "$CARGO_TARGET_DIR/debug/doorward"
+
+section "instructions a request"
+cargo build --profile gate --locked
+benches/instructions.sh --doorward "$CARGO_TARGET_DIR/gate/doorward"
 
 section "all well"
 printf 'format, lints, tests, documentation and %d files of end-to-end tests passed in %d:%02d\n' "$(find tests/e2e -name 'test_*.py' | wc -l)" $((SECONDS / 60)) $((SECONDS % 60))

@@ -7,6 +7,7 @@ mod pool;
 mod recorded;
 mod reject;
 pub mod route;
+mod shortlist;
 pub mod stamp;
 mod upgrade;
 pub mod upstream;

@@ -8,6 +8,7 @@ use http::Method;
 use serde::Deserialize;
 
 use super::reject::Rejection;
+use super::shortlist::Shortlist;
 use super::upstream::{self, Upstream};
 use crate::auth::{Access, Policy, RequireSettings, Scheme};
 use crate::inbound::{Conn, Inbound};
@@ -72,6 +73,7 @@ pub struct Route {
 #[derive(Debug)]
 pub struct RouteTable {
     routes: Vec<Route>,
+    shortlist: Shortlist,
     hosts: Vec<HostPattern>,
 }
 
@@ -105,7 +107,8 @@ impl RouteTable {
             .enumerate()
             .filter_map(|(at, settings)| report.within(&format!("route[{at}]"), |report| Route::build(settings, parts, &mut upstreams, report)))
             .collect();
-        (routes.len() == count).then_some(Self { routes, hosts })
+        let shortlist = Shortlist::new(routes.iter().map(|route| &route.pattern));
+        (routes.len() == count).then_some(Self { routes, shortlist, hosts })
     }
 
     /// Whether the request's host is ours and the one of the TLS handshake: else 421.
@@ -122,7 +125,8 @@ impl RouteTable {
 
     /// The route of a request. 404 without one.
     pub fn find(&self, inbound: &Inbound) -> Result<&Route, Rejection> {
-        self.routes.iter().find(|route| route.matches(inbound)).ok_or(Rejection::NoRoute)
+        let mut candidates = self.shortlist.of(inbound.rule_path()).iter().filter_map(|number| self.routes.get(*number));
+        candidates.find(|route| route.matches(inbound)).ok_or(Rejection::NoRoute)
     }
 
     /// All upstreams, for upkeep.

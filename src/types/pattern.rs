@@ -35,6 +35,15 @@ impl PathPattern {
         self.rest || parts.next().is_none()
     }
 
+    /// The first segment of all paths that match, unless they differ there.
+    #[must_use]
+    pub fn first_segment(&self) -> Option<&str> {
+        match self.segments.first() {
+            Some(Segment::Literal(literal)) => Some(literal),
+            Some(Segment::Any) | None => None,
+        }
+    }
+
     /// The pattern as it was written: the route's name in logs and metrics.
     #[must_use]
     pub fn as_str(&self) -> &str {
