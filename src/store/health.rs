@@ -34,6 +34,29 @@ pub struct SourceStatus {
     pub last_error_age_seconds: Option<u64>,
 }
 
+impl SourceStatus {
+    /// Two accounts of one place, such as of two tables of a database: as bad as the worse of them.
+    #[must_use]
+    pub fn joined(self, other: Self) -> Self {
+        let told = if other.ok == Some(false) && self.ok != Some(false) { &other } else { &self };
+        let (last_error, last_error_age_seconds) = match &told.last_error {
+            Some(error) => (Some(error.clone()), told.last_error_age_seconds),
+            None => (self.last_error.clone().or(other.last_error), self.last_error_age_seconds.or(other.last_error_age_seconds)),
+        };
+        Self {
+            ok: match (self.ok, other.ok) {
+                (Some(one), Some(two)) => Some(one && two),
+                (one, two) => one.or(two),
+            },
+            age_seconds: self.age_seconds.max(other.age_seconds),
+            failures_total: self.failures_total.saturating_add(other.failures_total),
+            last_error,
+            last_error_age_seconds,
+            name: self.name,
+        }
+    }
+}
+
 impl Health {
     /// Of a source of which nothing was heard yet.
     #[must_use]
@@ -94,6 +117,26 @@ mod tests {
         assert_eq!((status.ok, status.name.as_str()), (Some(true), "redis"));
         assert!(status.age_seconds.is_some_and(|age| age >= 3));
         assert_eq!(status.last_error.as_deref(), Some("refused"), "what went wrong last is still told");
+    }
+
+    #[test]
+    fn two_accounts_of_one_place_are_as_bad_as_the_worse() {
+        let status = |ok, age_seconds, failures_total, error: Option<&str>| SourceStatus {
+            name: "token table db".to_owned(),
+            ok,
+            age_seconds,
+            failures_total,
+            last_error: error.map(str::to_owned),
+            last_error_age_seconds: error.map(|_| 3),
+        };
+        let (well, ill, unheard) = (status(Some(true), Some(1), 0, None), status(Some(false), Some(9), 2, Some("down")), status(None, None, 0, None));
+        for both in [well.clone().joined(ill.clone()), ill.clone().joined(well.clone())] {
+            assert_eq!(both, status(Some(false), Some(9), 2, Some("down")));
+        }
+        assert_eq!(unheard.clone().joined(well.clone()), well);
+        assert_eq!(unheard.clone().joined(unheard.clone()), unheard);
+        let again = status(Some(true), Some(0), 5, Some("was down"));
+        assert_eq!(again.joined(ill), status(Some(false), Some(9), 7, Some("down")));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Revoking in Doorward's own store, and how its sources have fared.
 
+use std::collections::BTreeMap;
+
 use super::health::SourceStatus;
 use super::{Stores, Unavailable, digest, sql};
 
@@ -24,7 +26,8 @@ impl Stores {
     }
 
     /// How each source has fared, at `now` (Unix seconds): the database, what replicas share, key sets, introspection
-    /// servers, token tables, files and tables of users, reviewers of tokens.
+    /// servers, token tables, files and tables of users, reviewers of tokens. Each
+    /// name stands there once, in order.
     #[must_use]
     pub fn sources(&self, now: i64) -> Vec<SourceStatus> {
         let store = self.database.iter().map(sql::Db::status);
@@ -42,6 +45,15 @@ impl Stores {
         let files = self.htpasswd.all().into_iter().map(|file| file.status());
         let django = self.django_users.all().into_iter().map(|table| table.status());
         let reviews = self.token_reviews.all().into_iter().map(|server| server.status());
-        store.chain(shared).chain(key_sets).chain(introspection).chain(tables).chain(files).chain(django).chain(reviews).collect()
+        let all = store.chain(shared).chain(key_sets).chain(introspection).chain(tables).chain(files).chain(django).chain(reviews);
+        let mut named: BTreeMap<String, SourceStatus> = BTreeMap::new();
+        for source in all {
+            let told = match named.remove(&source.name) {
+                Some(known) => known.joined(source),
+                None => source,
+            };
+            named.insert(told.name.clone(), told);
+        }
+        named.into_values().collect()
     }
 }

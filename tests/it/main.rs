@@ -67,6 +67,7 @@ mod signature_debugger;
 mod signed_bodies;
 mod single_bits;
 mod source_limits;
+mod sources;
 mod store;
 mod store_outage;
 mod tidy;
