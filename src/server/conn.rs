@@ -240,8 +240,7 @@ async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
     let service = service_fn(move |request: Request<Incoming>| {
         let (in_flight, progress, all, orders) = (requests.begin(), streams.begin(), Arc::clone(&all), Arc::clone(&requests));
         handed_out.handed_out();
-        // The HTTP library moves a request's future a few times before it runs: let that be a pointer.
-        Box::pin(async move {
+        async move {
             let (conn, shared) = &*all;
             let head = within_limits(&request, &shared.limits);
             if leaves(&shared.answer, conn) {
@@ -249,7 +248,7 @@ async fn http2_conn<A: Answer>(tls: Tls, conn: &Arc<Conn>, control: &Arc<Control
             }
             let response = shared.answer.answer(conn, request, head).await;
             Ok::<_, Infallible>(response.map(|body| Tracked::new(Some(body), in_flight, Some(progress))))
-        })
+        }
     });
     let served = builder.serve_connection(io, service);
     let look = || {
