@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import ssl
@@ -19,6 +20,8 @@ import pytest
 BINARY = os.environ.get("DOORWARD_BIN", str(pathlib.Path(__file__).resolve().parents[2] / "target/debug/doorward"))
 HOST = "app.example.com"
 DEADLINE = 60
+NODE_SOURCES = pathlib.Path(__file__).parent / "node"
+NODE_CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "doorward" / "node"
 
 
 def until(what, condition):
@@ -304,3 +307,22 @@ def download(name, version, folder, *options, **environment):
     with tarfile.open(next(pathlib.Path(folder).glob("*.tar.gz"))) as archive:
         archive.extractall(folder, filter="data")
     return next(path for path in pathlib.Path(folder).iterdir() if path.is_dir())
+
+
+@pytest.fixture(scope="session")
+def packages():
+    """Where programs of npm can be started: their packages are installed once, beside nothing of the project."""
+    node = shutil.which("node")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout if node else "none"
+    if not node or int(version.lstrip("v").split(".")[0]) < 20:
+        pytest.skip(f"these packages need node 20 or later; there is {version.strip()}")
+    NODE_CACHE.mkdir(parents=True, exist_ok=True)
+    changed = False
+    for source in NODE_SOURCES.iterdir():
+        copy = NODE_CACHE / source.name
+        if not copy.exists() or copy.read_bytes() != source.read_bytes():
+            changed |= source.name.startswith("package")
+            copy.write_bytes(source.read_bytes())
+    if changed or not (NODE_CACHE / "node_modules").exists():
+        subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=NODE_CACHE, check=True, timeout=600)
+    return NODE_CACHE

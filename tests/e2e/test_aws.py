@@ -1,7 +1,10 @@
-"""Amazon's own Python library, and requests-aws4auth, as clients of the scheme aws-v4."""
+"""Amazon's own Python library, requests-aws4auth and npm's aws4 as clients of the scheme aws-v4."""
 
+import http.client
 import io
+import json
 import shlex
+import subprocess
 
 import boto3
 import botocore.auth
@@ -171,6 +174,30 @@ def test_what_requests_aws4auth_signs_is_let_in(door, recorder):
         signed.body = b"Other"
         assert requests.Session().send(signed, verify=door.ca).status_code == 401
         assert requests.get(url, auth=AWS4Auth(KEY, "guess", REGION, service), verify=door.ca).status_code == 401
+    assert recorder.take() == []
+
+
+def test_what_aws4_signs_is_let_in(door, recorder, packages):
+    def sign(secret=SECRET, **request):
+        own = {"accessKeyId": KEY, "secretAccessKey": secret}
+        program = ["node", "aws4.mjs", json.dumps({"host": f"localhost:{door.https}", "region": REGION} | request), json.dumps(own)]
+        return json.loads(subprocess.run(program, cwd=packages, capture_output=True, text=True, check=True).stdout)
+
+    def send(signed, method="GET", body=None):
+        connection = http.client.HTTPSConnection("localhost", door.https, context=door.tls(), timeout=60)
+        connection.request(method, signed["path"], body, signed["headers"])
+        return connection.getresponse().status
+
+    for prefix, service in (("/api", "execute-api"), ("/bucket", "s3")):
+        for method, body, query in (("GET", None, "?b=2&a=1"), ("PUT", "body", ""), ("POST", "x=1&y=2", "?list=1"), ("DELETE", None, "")):
+            request = {"method": method, "service": service, "path": f"{prefix}/a%20b{query}", **({"body": body} if body else {})}
+            signed = sign(**request)
+            assert send(signed, method, body) == 200, request
+            assert only(recorder)[1] == (body or "").encode()
+            assert send(sign("guess", **request), method, body) == 401, request
+            assert send(signed | {"path": f"{prefix}/other{query}"}, method, body) == 401, request
+    assert send(sign(method="GET", service="s3", path="/lax/a?x=1", signQuery=True)) == 200
+    only(recorder)
     assert recorder.take() == []
 
 

@@ -4,10 +4,6 @@ import base64
 import hashlib
 import http.client
 import json
-import os
-import pathlib
-import shutil
-import subprocess
 import time
 import urllib.parse
 import uuid
@@ -17,29 +13,8 @@ import pytest
 from conftest import HOST, basic, free_port, until
 from cryptography.hazmat.primitives.asymmetric import ec
 
-SOURCES = pathlib.Path(__file__).parent / "node"
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "doorward" / "node"
 ROBOT = basic("robot", "robots-have-long-secrets-too-0123456789")
 OTHER = basic("other", "another-secret-that-is-long-0123456789")
-
-
-@pytest.fixture(scope="session")
-def packages():
-    """Where the issuers can be started: their packages are installed once, beside nothing of the project."""
-    node = shutil.which("node")
-    version = subprocess.run([node, "--version"], capture_output=True, text=True).stdout if node else "none"
-    if not node or int(version.lstrip("v").split(".")[0]) < 20:
-        pytest.skip(f"oidc-provider needs node 20 or later; there is {version.strip()}")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    changed = False
-    for source in SOURCES.iterdir():
-        copy = CACHE / source.name
-        if not copy.exists() or copy.read_bytes() != source.read_bytes():
-            changed |= source.name.startswith("package")
-            copy.write_bytes(source.read_bytes())
-    if changed or not (CACHE / "node_modules/oidc-provider").exists():
-        subprocess.run(["npm", "ci", "--silent", "--no-audit", "--no-fund"], cwd=CACHE, check=True, timeout=600)
-    return CACHE
 
 
 class Issuer:
