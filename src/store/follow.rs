@@ -47,22 +47,24 @@ impl Epoch {
 }
 
 async fn look(epoch: Weak<Epoch>, db: Db, max_age: Duration) {
-    // The first number that is seen says nothing of what was learned before it.
+    // The first number that is seen says nothing of what was learned before it. So it is asked for at once: if the store goes down soon
+    // after the start, what is known by then stays known.
     let mut seen = None;
     let mut idle = Duration::ZERO;
     loop {
+        {
+            let Some(epoch) = epoch.upgrade() else { return };
+            if idle > max_age {
+                seen = None;
+            // While the store does not answer, what is known ages as it would.
+            } else if let Ok(number) = db.key_changes().await
+                && seen.replace(number) != Some(number)
+            {
+                epoch.number.fetch_add(1, Ordering::AcqRel);
+            }
+        }
         tokio::time::sleep(EVERY).await;
         let Some(epoch) = epoch.upgrade() else { return };
         idle = if epoch.asked.swap(false, Ordering::Relaxed) { Duration::ZERO } else { idle.saturating_add(EVERY) };
-        if idle > max_age {
-            seen = None;
-            continue;
-        }
-        // While the store does not answer, what is known ages as it would.
-        if let Ok(number) = db.key_changes().await
-            && seen.replace(number) != Some(number)
-        {
-            epoch.number.fetch_add(1, Ordering::AcqRel);
-        }
     }
 }
