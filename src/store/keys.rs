@@ -78,8 +78,11 @@ impl Keys {
             return Ok(None);
         }
         let load = || {
-            let (db, usage, name) = (self.db.clone(), Arc::clone(&self.usage), name.to_owned());
-            async move { Ok(db.key(&name).await?.map(|key| ApiKey { used: usage.of(&name), ..key })) }
+            let (db, epoch, usage, name) = (self.db.clone(), Arc::clone(&self.epoch), Arc::clone(&self.usage), name.to_owned());
+            async move {
+                epoch.begin(&db).await?;
+                Ok(db.key(&name).await?.map(|key| ApiKey { used: usage.of(&name), ..key }))
+            }
         };
         self.known.get(self.epoch.key(name), Instant::now(), load).await
     }
