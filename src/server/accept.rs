@@ -27,15 +27,16 @@ pub(super) struct Door {
 /// A connection's places under the limits; kept until it is gone.
 #[derive(Debug)]
 pub(super) struct Pass {
-    _permit: OwnedSemaphorePermit,
+    // In this order: whoever waits for the permit may be of the same address, and must find its place free.
     _place: Place,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Door {
     /// Hands a connection over, or closes it at once: its address has as many as it may have.
     fn pass(&self, accepted: Accepted, permit: OwnedSemaphorePermit, hand: impl Fn(Accepted, Pass)) {
         if let Some(place) = self.addresses.enter(&accepted.peer) {
-            hand(accepted, Pass { _permit: permit, _place: place });
+            hand(accepted, Pass { _place: place, _permit: permit });
         }
     }
 }
