@@ -36,6 +36,9 @@ pub(super) struct Stage {
     expired_jwt: String,
 }
 
+/// How often the folder is removed until it is gone.
+const MOST_SWEEPS: u32 = 1000;
+
 /// Sets the stage, starts the application and Doorward before it, prints what to paste, and serves until Ctrl-C.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // Dropped at the end, and everything in it with it; a folder that was named is kept.
@@ -52,9 +55,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let sweep = {
         let temporary = temporary.as_ref().map(|temporary| temporary.path().to_owned());
         move || {
-            if let Some(dir) = temporary {
-                let _ = std::fs::remove_dir_all(dir);
-            }
+            // Whoever still sets the stage may put a file where everything was just removed.
+            let mut tries = 0..MOST_SWEEPS;
+            while temporary.as_ref().is_some_and(|dir| std::fs::remove_dir_all(dir).is_err() && dir.exists()) && tries.next().is_some() {}
         }
     };
     leave_nothing_behind(Arc::clone(&serving), sweep.clone())?;
@@ -119,7 +122,11 @@ fn set(dir: &Path, https: SocketAddr) -> anyhow::Result<Stage> {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     doorward::server::devcerts::make(&dir.join("certs"), &names, true)?;
     let secrets = dir.join("secrets");
-    std::fs::create_dir_all(&secrets)?;
+    // Not with its parents: a stage that was swept away is not set anew.
+    match std::fs::create_dir(&secrets) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
+        Ok(()) | Err(_) => {}
+    }
     private(&secrets.join("identity.key"), &random()?)?;
     let assertion_key = rcgen::KeyPair::generate()?;
     private(&secrets.join("identity.pem"), &assertion_key.serialize_pem())?;
