@@ -8,14 +8,15 @@ use crate::support::{breathe, within};
 
 const PASSWORD: &str = "pässwörd 1";
 
-/// `htpasswd -nb` (2.4.71) with -B, -m, -s, -2 and -5, and `openssl passwd -1`, each of `PASSWORD`.
-const FORMS: [(&str, &str); 6] = [
+/// `htpasswd -nb` (2.4.71) with -B, -m, -s, -2 and -5, `openssl passwd -1` and crypt(3), each of `PASSWORD`.
+const FORMS: [(&str, &str); 7] = [
     ("bcrypt", "$2y$05$yLFmcvLrWxiZPkQY9BZyreFgFdP2a4xA0HFXiVgB9aosFNAqZQBW."),
     ("apr1", "$apr1$fL0/jjOs$TgZenEfpPIR1pbKZB92j4."),
     ("sha", "{SHA}/Hrn08gEogcgvDjo5YNQSGibZVE="),
     ("sha256", "$5$KJkXoRqrt9MSiqab$aS81HCU3e/6qFNe321hpTf.6RN/QWyQnAwbLBvDEWb."),
     ("sha512", "$6$Ecm67kJRdcwjNI/w$DRZ2s8d1bffcDwAFI9d0subJPpS1P6hHVBYVU96iXk1jeq28/YlJK7sldozV.4h2mfs1H6lwaeQpffJh2Ghcw."),
     ("md5", "$1$fL0jjOs$VVrlR4EVHmqu2m.0ByxCr/"),
+    ("des", "9kdzPImzIS5s2"),
 ];
 /// `htpasswd -nb -B -C 10` of `NEW`.
 const NEW_HASH: &str = "$2y$10$tAN3cmwK/I3XBuWrSCqxZuNFiAMj9VDTIP4wwu1O9kfLfjxWIvmca";
@@ -199,7 +200,7 @@ async fn who_guesses_is_slowed_down_and_who_is_remembered_is_not() {
 fn a_file_that_cannot_be_used_stops_the_start_and_names_every_line() {
     let upstream = "http://127.0.0.1:1";
     let good = format!("alice:{}\n", bcrypt());
-    let file = format!("{good}bob:hunter2\ncarol:U31BbSLML31Rc\n{good}nobody\n");
+    let file = format!("{good}bob:hunter2\ncarol:$2x$05$abc\n{good}nobody\n");
     let check = |file: Option<&str>| {
         let setup = Setup::new(upstream).rest("[auth.staff.basic]\nusers = \"htpasswd:users\"").route("/**", &["staff"]);
         if let Some(file) = file {
@@ -211,7 +212,7 @@ fn a_file_that_cannot_be_used_stops_the_start_and_names_every_line() {
     };
     let (code, text) = check(Some(&file));
     assert_eq!(code, Some(2), "{text}");
-    for line in ["users:2: ", "users:3: ", "users:4: ", "users:5: ", "auth.staff.basic.users", "traditional crypt", "htpasswd -B"] {
+    for line in ["users:2: ", "users:3: ", "users:4: ", "users:5: ", "auth.staff.basic.users", "faulty bcrypt", "htpasswd -B"] {
         assert!(text.contains(line), "{line}: {text}");
     }
     assert!(!text.contains("hunter2") && !text.contains("users:1: "), "{text}");

@@ -6,10 +6,8 @@
 //! $5$[rounds=N$]SALT$ 43 characters             SHA-256, 5000 times unless it says otherwise
 //! $6$[rounds=N$]SALT$ 86 characters             SHA-512, likewise
 //! {SHA} 28 characters                           SHA-1, once, in base64
+//! 2 characters of salt, 11 of hash              DES, 25 times: traditional crypt
 //! ```
-//!
-//! Traditional crypt is refused: it looks at eight characters and is guessed as fast as plain text, and no library that is
-//! looked after computes it.
 
 use base64::Engine;
 use base64::alphabet;
@@ -43,7 +41,8 @@ pub(super) fn read(text: &str) -> Result<Hash, Unreadable> {
     }
     let is_descrypt = text.len() == 13 && text.bytes().all(|b| CRYPT64.contains(&b));
     if is_descrypt {
-        return Err(Unreadable("it looks like traditional crypt, which looks at eight characters alone, or is plain text"));
+        let (salt, expected) = text.as_bytes().split_at_checked(2).unwrap_or_default();
+        return Ok(Hash { kind: Kind::DesCrypt, salt: salt.to_vec(), expected: expected.to_vec() });
     }
     let mut fields = text.strip_prefix('$').ok_or(Unreadable(UNKNOWN))?.split('$');
     match fields.next() {

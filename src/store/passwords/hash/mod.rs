@@ -3,7 +3,7 @@
 //! ```text
 //! text ── read(form) ──> Hash { kind with its parameters, salt, what must come out }
 //! store     $argon2id$v=19$m=…,t=…,p=…$SALT$HASH            phc.rs
-//! htpasswd  $2y$COST$…  $apr1$…  $1$…  $5$…  $6$…  {SHA}…   crypt.rs, md5_crypt.rs
+//! htpasswd  $2y$COST$…  $apr1$…  $1$…  $5$…  $6$…  {SHA}…   crypt.rs, md5_crypt.rs, des_crypt.rs
 //! Django    ALGORITHM$…                                     django.rs
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! parameters. Every kind is compared in constant time.
 
 mod crypt;
+mod des_crypt;
 mod django;
 mod md5_crypt;
 mod phc;
@@ -111,6 +112,8 @@ pub enum Kind {
     },
     /// `{SHA}`: once, without a salt.
     Sha1,
+    /// Traditional crypt: of the first eight characters.
+    DesCrypt,
 }
 
 /// The variants of Argon2.
@@ -186,7 +189,7 @@ impl Kind {
     #[must_use]
     pub fn is_weak(self) -> bool {
         match self {
-            Self::Md5Crypt { .. } | Self::Sha1 => true,
+            Self::Md5Crypt { .. } | Self::Sha1 | Self::DesCrypt => true,
             Self::Argon2 { .. } | Self::Pbkdf2 { .. } | Self::Bcrypt { .. } | Self::Scrypt { .. } | Self::ShaCrypt { .. } => false,
         }
     }
@@ -202,6 +205,7 @@ impl Kind {
             Self::ShaCrypt { sha512, .. } => (16, if sha512 { 64 } else { 32 }),
             Self::Md5Crypt { .. } => (8, 22),
             Self::Sha1 => (0, 20),
+            Self::DesCrypt => (2, 11),
         };
         Hash { kind: self, salt: vec![b'.'; salt], expected: vec![0; length] }
     }
@@ -240,6 +244,7 @@ impl Kind {
             }
             Self::Md5Crypt { apache } => out = Zeroizing::new(md5_crypt::md5_crypt(password, salt, apache).into_bytes()),
             Self::Sha1 => out = Zeroizing::new(Sha1::digest(password).to_vec()),
+            Self::DesCrypt => out = des_crypt::des_crypt(password, salt),
         }
         Ok(out)
     }

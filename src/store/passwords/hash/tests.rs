@@ -84,6 +84,28 @@ fn hashes_that_django_made_fit_their_password_alone() {
 }
 
 #[test]
+fn traditional_crypt_looks_at_eight_characters() {
+    // Made by crypt(3) of libxcrypt 4.4.
+    for (text, fitting, others) in [
+        ("abhfCpXqd4GrI", &["correct horse", "correct ", "correct x"][..], &["correct", "Correct horse", ""][..]),
+        ("./xT2u5QYaHcU", &["a"], &["b", "", "aa"]),
+        ("zZO7u0HfQST3A", &[""], &["a", " "]),
+        ("9kdzPImzIS5s2", &[PASSWORD, "pässwö"], &["passwörd 1", "pässw", "PÄSSWÖRD 1"]),
+        ("xyaL4T4Q4M4pU", &["12345678", "123456789"], &["1234567", "12345679"]),
+    ] {
+        let hash = hash(Form::Htpasswd, text);
+        assert!(hash.kind().is_weak());
+        for (passwords, fits) in [(fitting, true), (others, false)] {
+            for password in passwords {
+                assert_eq!(hash.fits(password.as_bytes()).unwrap(), fits, "{text} {password:?}");
+            }
+        }
+        let another = text.replace(&text[5..6], if &text[5..6] == "x" { "y" } else { "x" });
+        assert!(!self::hash(Form::Htpasswd, &another).fits(fitting[0].as_bytes()).unwrap());
+    }
+}
+
+#[test]
 fn long_passwords_are_hashed_as_crypt_does() {
     let long = "a".repeat(100);
     // Made by crypt(3) of libxcrypt 4.4: of bcrypt's password it takes 72 bytes.
@@ -128,7 +150,9 @@ fn what_no_hash_is_read_from_in_a_file() {
     for (text, expected) in [
         ("", "plain text"),
         ("secret", "plain text"),
-        ("U31BbSLML31Rc", "traditional crypt"),
+        ("U31BbSLML31R", "plain text"),
+        ("U31BbSLML31R!", "plain text"),
+        ("U31BbSLML31Rcc", "plain text"),
         ("_J9..K0AyUubDrfOgO4s", "plain text"),
         ("{SSHA}abc", "plain text"),
         ("{SHA}", "whole"),
