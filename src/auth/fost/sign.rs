@@ -60,7 +60,7 @@ pub fn url(key: &str, secret: &Secret, link: &Uri, expires: i64) -> Result<Strin
     url_and_text(key, secret, link, expires).map(|(url, _)| url)
 }
 
-/// As [`url`], and the bytes that were signed.
+/// As [`url()`], and the bytes that were signed.
 pub fn url_and_text(key: &str, secret: &Secret, link: &Uri, expires: i64) -> Result<WithText<String>, SignError> {
     let authority = link.authority().ok_or(SignError::Url("a signed URL needs a host, such as https://app.example.com/path"))?;
     let query = link.query().filter(|query| !query.is_empty());
