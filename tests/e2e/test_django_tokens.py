@@ -380,7 +380,7 @@ def test_the_way_from_a_project_to_a_gate_is_as_the_page_says(recorder, project,
 
 def test_every_configuration_on_the_pages_about_tokens_loads(gate, recorder, monkeypatch):
     found = [block for page in ("tokens.md", "django.md") for block in blocks(page, "toml") if "[auth" in block and "[listen]" not in block]
-    assert len(found) == 4
+    assert len(found) == 5
     monkeypatch.setenv("DB_PASSWORD", "secret")
     for text in found:
         name = re.search(r"\[auth\.(\w+)\.", text)[1]
