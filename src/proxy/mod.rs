@@ -2,6 +2,7 @@
 
 mod dial;
 mod forwarded;
+mod http1;
 mod patience;
 mod pool;
 mod recorded;
