@@ -29,6 +29,8 @@ pub(in crate::proxy) struct Connection {
     inbox: BytesMut,
     /// Memory for the next request's head.
     room: Vec<u8>,
+    /// How many bytes of it are known to hold no end of a head.
+    scanned: usize,
     /// How much is read at once.
     appetite: usize,
 }
@@ -43,7 +45,7 @@ enum Io {
 impl Connection {
     /// On a stream that was just opened.
     pub(in crate::proxy) fn new(stream: Stream) -> Self {
-        Self { io: Io::Whole(stream), inbox: BytesMut::new(), room: Vec::new(), appetite: READ.0 }
+        Self { io: Io::Whole(stream), inbox: BytesMut::new(), room: Vec::new(), scanned: 0, appetite: READ.0 }
     }
 
     /// Memory for the head of the next request.
@@ -113,7 +115,7 @@ impl Connection {
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, method: &Method) -> Poll<Result<Head, Fault>> {
         loop {
             if !self.inbox.is_empty() {
-                match head::read(&mut self.inbox, method)? {
+                match head::read(&mut self.inbox, &mut self.scanned, method)? {
                     Some(head) if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS => continue,
                     Some(head) => return Poll::Ready(Ok(head)),
                     None => {}

@@ -127,17 +127,18 @@ fn up_to(left: &mut u64, inbox: &mut BytesMut) -> Bytes {
     inbox.split_to(take).freeze()
 }
 
-/// `1*HEXDIG [ extensions ] CRLF`.
+/// `1*HEXDIG [ extensions ] CRLF`. Blanks before the line's end are let pass: old servers fill the line up with them.
 fn size(inbox: &mut BytesMut) -> Result<Option<u64>, Fault> {
     let Some(at) = memchr::memchr(b'\n', inbox) else {
-        return if inbox.len() > MAX_SIZE_LINE { Err(Fault::Malformed("the size of a chunk is too long")) } else { Ok(None) };
+        // The carriage return may be there already.
+        return if inbox.len() > MAX_SIZE_LINE + 1 { Err(Fault::Malformed("the size of a chunk is too long")) } else { Ok(None) };
     };
     let line = inbox.split_to(at + 1);
     let line = line.strip_suffix(b"\r\n").ok_or(Fault::Malformed("the size of a chunk ends without a carriage return"))?;
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     let (digits, rest) = line.split_at_checked(digits).unwrap_or_default();
     let extension = rest.trim_ascii_start();
-    let is_plain = rest.is_empty() || extension.starts_with(b";");
+    let is_plain = extension.is_empty() || extension.starts_with(b";");
     if !is_plain || line.len() > MAX_SIZE_LINE || rest.iter().any(|b| b.is_ascii_control() && *b != b'\t') {
         return Err(Fault::Malformed("the size of a chunk is not a number"));
     }
@@ -162,9 +163,11 @@ fn trailers(inbox: &mut BytesMut) -> Result<Option<HeaderMap>, Fault> {
         let _ = inbox.split_to(2);
         return Ok(Some(HeaderMap::new()));
     }
-    let Some(end) = head::end(inbox) else {
-        return if inbox.len() > MAX_TRAILERS { Err(Fault::Malformed("its trailers are too long")) } else { Ok(None) };
-    };
+    let end = head::end(inbox, 0);
+    if end.unwrap_or(inbox.len()) > MAX_TRAILERS {
+        return Err(Fault::Malformed("its trailers are too long"));
+    }
+    let Some(end) = end else { return Ok(None) };
     let bytes = inbox.split_to(end).freeze();
     let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
     match httparse::parse_headers(&bytes, &mut lines) {
@@ -219,6 +222,22 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_line_is_as_long_however_it_is_cut() {
+        for (length, taken) in [(MAX_SIZE_LINE, true), (MAX_SIZE_LINE + 1, false)] {
+            let line = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(length - 2));
+            let bytes: Vec<&[u8]> = line.as_bytes().chunks(1).collect();
+            assert_eq!(decode(Decoder::chunked(), &[line.as_bytes()]).is_ok(), taken);
+            assert_eq!(decode(Decoder::chunked(), &bytes).is_ok(), taken);
+        }
+    }
+
+    #[test]
+    fn a_size_may_be_filled_up_with_blanks() {
+        // As Apache 1.3 did.
+        assert_eq!(decode(Decoder::chunked(), &[b"5     \r\nhello\r\n0 \t \r\n\r\n"]).unwrap().0, b"hello");
+    }
+
+    #[test]
     fn the_end_is_seen_with_the_last_piece_where_it_is_there() {
         let (mut decoder, mut inbox) = (Decoder::chunked(), BytesMut::from(&b"5\r\nhello\r\n0\r\n\r\n"[..]));
         assert_eq!(decoder.step(&mut inbox).unwrap(), Step::Data(Bytes::from("hello")));
@@ -229,7 +248,7 @@ mod tests {
     fn what_is_no_chunk_is_refused() {
         let long = format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(MAX_SIZE_LINE));
         let lines = format!("0\r\n{}\r\n", "X: 1\r\n".repeat(MAX_LINES + 1));
-        let trailers = format!("0\r\nX: {}", "x".repeat(MAX_TRAILERS + 1));
+        let trailers = format!("0\r\nX: {}\r\n\r\n", "x".repeat(MAX_TRAILERS + 1));
         for body in [
             "\r\nhello\r\n0\r\n\r\n",
             "5\nhello\r\n0\r\n\r\n",
@@ -241,6 +260,7 @@ mod tests {
             "-5\r\nhello\r\n0\r\n\r\n",
             " 5\r\nhello\r\n0\r\n\r\n",
             "5 5\r\nhello\r\n0\r\n\r\n",
+            "5 \x0c\r\nhello\r\n0\r\n\r\n",
             "g\r\nhello\r\n0\r\n\r\n",
             "5;a\rb\r\nhello\r\n0\r\n\r\n",
             "5;a\0\r\nhello\r\n0\r\n\r\n",

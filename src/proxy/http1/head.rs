@@ -40,11 +40,16 @@ pub(super) fn write(out: &mut Vec<u8>, method: &Method, target: &PathAndQuery, h
     out.extend_from_slice(b"\r\n");
 }
 
-/// Takes the head of an answer to `method` out of what has arrived; `None` while its end has not.
-pub(super) fn read(inbox: &mut BytesMut, method: &Method) -> Result<Option<Head>, Fault> {
-    let Some(end) = end(inbox) else {
-        return if inbox.len() > MAX_BYTES { Err(Fault::Malformed("its head is too long")) } else { Ok(None) };
-    };
+/// Takes the head of an answer to `method` out of what has arrived; `None` while its end has not. `scanned` bytes of it were
+/// looked at before: an application that sends byte by byte does not make us look at each again and again.
+pub(super) fn read(inbox: &mut BytesMut, scanned: &mut usize, method: &Method) -> Result<Option<Head>, Fault> {
+    let end = end(inbox, *scanned);
+    // The last two may be the beginning of the end.
+    *scanned = if end.is_some() { 0 } else { inbox.len().saturating_sub(2) };
+    if end.unwrap_or(inbox.len()) > MAX_BYTES {
+        return Err(Fault::Malformed("its head is too long"));
+    }
+    let Some(end) = end else { return Ok(None) };
     let bytes = inbox.split_to(end).freeze();
     let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
     let mut parsed = httparse::Response::new(&mut lines);
@@ -63,15 +68,16 @@ pub(super) fn read(inbox: &mut BytesMut, method: &Method) -> Result<Option<Head>
     let is_1_1 = parsed.version == Some(1);
     let headers = headers(&bytes, parsed.headers)?;
     let decoder = framing(&headers, status, method, is_1_1)?;
-    let keeps = if is_1_1 { !says(&headers, "close") } else { says(&headers, "keep-alive") };
+    let keeps = !says(&headers, "close") && (is_1_1 || says(&headers, "keep-alive"));
     Ok(Some(Head { status, headers, reason, keeps, decoder }))
 }
 
-/// Where an empty line ends what has arrived: after a line feed, alone or with its carriage return (RFC 9112 section 2.2).
-pub(super) fn end(bytes: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b'\n', bytes).find_map(|at| match bytes.get(at + 1..)? {
-        [b'\n', ..] => Some(at + 2),
-        [b'\r', b'\n', ..] => Some(at + 3),
+/// Where an empty line after `from` ends what has arrived: after a line feed, alone or with its carriage return (RFC 9112
+/// section 2.2).
+pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes.get(from..)?).find_map(|at| match bytes.get(from + at + 1..)? {
+        [b'\n', ..] => Some(from + at + 2),
+        [b'\r', b'\n', ..] => Some(from + at + 3),
         _ => None,
     })
 }
@@ -134,7 +140,7 @@ mod tests {
     use super::*;
 
     fn read_all(bytes: &[u8]) -> Result<Option<Head>, Fault> {
-        read(&mut BytesMut::from(bytes), &Method::GET)
+        read(&mut BytesMut::from(bytes), &mut 0, &Method::GET)
     }
 
     #[test]
@@ -167,7 +173,7 @@ mod tests {
             assert_eq!(head.decoder, Decoder::Length(0), "{status}");
         }
         let mut inbox = BytesMut::from(&b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"[..]);
-        assert_eq!(read(&mut inbox, &Method::HEAD).unwrap().unwrap().decoder, Decoder::Length(0));
+        assert_eq!(read(&mut inbox, &mut 0, &Method::HEAD).unwrap().unwrap().decoder, Decoder::Length(0));
     }
 
     #[test]
@@ -177,6 +183,8 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nConnection: x, Close\r\n\r\n", false),
             ("HTTP/1.0 200 OK\r\n\r\n", false),
             ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\nConnection: close, keep-alive\r\n\r\n", false),
         ] {
             assert_eq!(read_all(head.as_bytes()).unwrap().unwrap().keeps, keeps, "{head:?}");
         }
@@ -188,15 +196,28 @@ mod tests {
         let end = whole.len() - 4;
         for cut in 0..end {
             let mut inbox = BytesMut::from(&whole[..cut]);
-            assert!(read(&mut inbox, &Method::GET).unwrap().is_none(), "{cut}");
+            assert!(read(&mut inbox, &mut 0, &Method::GET).unwrap().is_none(), "{cut}");
             assert_eq!(inbox.len(), cut);
         }
         let mut inbox = BytesMut::from(&whole[..]);
-        let head = read(&mut inbox, &Method::GET).unwrap().unwrap();
+        let head = read(&mut inbox, &mut 0, &Method::GET).unwrap().unwrap();
         assert_eq!((head.status.as_u16(), head.reason.unwrap().as_bytes()), (404, &b"Gone fishing"[..]));
         assert!(head.headers.get_all("x-a").iter().eq(["1", "2"]));
         assert_eq!(inbox, "rest");
         assert!(read_all(b"HTTP/1.1 200 OK\nX: 1\n\n").unwrap().is_some(), "line feeds alone");
+    }
+
+    #[test]
+    fn a_head_that_comes_byte_by_byte_is_looked_at_once() {
+        for whole in ["HTTP/1.1 200 OK\r\nX: 1\r\n\r\n", "HTTP/1.1 200 OK\nX: 1\n\n", "HTTP/1.1 200 OK\r\nX: 1\n\r\n"] {
+            let (mut inbox, mut scanned, mut found) = (BytesMut::new(), 0, false);
+            for (at, byte) in whole.bytes().enumerate() {
+                inbox.extend_from_slice(&[byte]);
+                found = read(&mut inbox, &mut scanned, &Method::GET).unwrap().is_some();
+                assert_eq!((found, scanned), if at + 1 == whole.len() { (true, 0) } else { (false, (at + 1).saturating_sub(2)) });
+            }
+            assert!(found && inbox.is_empty());
+        }
     }
 
     #[test]
@@ -219,6 +240,9 @@ mod tests {
             assert!(read_all(head.as_bytes()).is_err(), "{head:?}");
         }
         assert!(read_all(&vec![b'x'; MAX_BYTES + 1]).is_err());
+        let long = |length: usize| format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(length - 24));
+        assert!(read_all(long(MAX_BYTES).as_bytes()).unwrap().is_some());
+        assert!(read_all(long(MAX_BYTES + 1).as_bytes()).is_err(), "also where all of it comes at once");
         let many = |lines: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(lines));
         assert!(read_all(many(MAX_LINES).as_bytes()).unwrap().is_some());
         assert!(read_all(many(MAX_LINES + 1).as_bytes()).is_err());
