@@ -159,6 +159,13 @@ enum Kind {
     Unix(UnixStream),
 }
 
+#[cfg(test)]
+impl Stream {
+    pub(super) fn over(stream: UnixStream) -> Self {
+        Self { kind: Kind::Unix(stream), delivery: Delivery::default(), _counted: Counted::new(&Arc::default()) }
+    }
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
         if !self.delivery.is_partial() {

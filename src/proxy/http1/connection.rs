@@ -9,6 +9,7 @@ use bytes::{Buf as _, BytesMut};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, ReadHalf};
 use tokio::sync::oneshot;
+use tokio::task::unconstrained;
 
 use super::Fault;
 use super::decoder::{Decoder, Step};
@@ -33,6 +34,8 @@ pub(in crate::proxy) struct Connection {
     scanned: usize,
     /// How much is read at once.
     appetite: usize,
+    /// Whether the inbox was ever larger than what an idle connection keeps: what is left of it may be a part of that.
+    grown: bool,
 }
 
 #[derive(Debug)]
@@ -45,7 +48,7 @@ enum Io {
 impl Connection {
     /// On a stream that was just opened.
     pub(in crate::proxy) fn new(stream: Stream) -> Self {
-        Self { io: Io::Whole(stream), inbox: BytesMut::new(), room: Vec::new(), scanned: 0, appetite: READ.0 }
+        Self { io: Io::Whole(stream), inbox: BytesMut::new(), room: Vec::new(), scanned: 0, appetite: READ.0, grown: false }
     }
 
     /// Memory for the head of the next request.
@@ -58,16 +61,19 @@ impl Connection {
     pub(in crate::proxy) fn is_quiet(&mut self) -> bool {
         let mut byte = [0];
         let mut unasked = ReadBuf::new(&mut byte);
-        self.inbox.is_empty() && Pin::new(&mut self.io).poll_read(&mut Context::from_waker(Waker::noop()), &mut unasked).is_pending()
+        // A task that has done much in one go is told that nothing is there. That is no answer to this question.
+        let looking = unconstrained(poll_fn(|cx| Pin::new(&mut self.io).poll_read(cx, &mut unasked)));
+        self.inbox.is_empty() && pin!(looking).poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// After an exchange: whether another may follow. Gives back memory that only a large answer needed.
     pub(super) fn rest(&mut self) -> bool {
-        if self.inbox.capacity() > KEPT {
+        let is_empty = self.inbox.is_empty();
+        if std::mem::take(&mut self.grown) {
             self.inbox = BytesMut::new();
         }
         self.appetite = READ.0;
-        self.inbox.is_empty() && matches!(self.io, Io::Whole(_))
+        is_empty && matches!(self.io, Io::Whole(_))
     }
 
     /// What is not sent yet is sent while the answer is read. Such a connection serves no other request.
@@ -154,6 +160,7 @@ impl Connection {
     /// Reads once. 0 is the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         self.inbox.reserve(self.appetite);
+        self.grown |= self.inbox.capacity() > KEPT;
         let spare = self.inbox.capacity() - self.inbox.len();
         let read = ready!(pin!(self.io.read_buf(&mut self.inbox)).poll(cx))?;
         if read == spare {
@@ -217,5 +224,59 @@ impl Connection {
             Io::Whole(stream) => Ok(Pin::new(stream)),
             Io::Reading(..) => Err(io::ErrorKind::BrokenPipe.into()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixStream;
+    use tokio::task::{consume_budget, coop::has_budget_remaining};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_said_unasked_is_noticed_however_much_the_task_has_done_before() {
+        for said in [&b"HTTP/1.1 200 OK\r\n\r\n"[..], b""] {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            far.write_all(said).await.unwrap();
+            let far = (!said.is_empty()).then_some(far);
+            near.readable().await.unwrap();
+            let mut connection = Connection::new(Stream::over(near));
+            poll_fn(|cx| {
+                while has_budget_remaining() {
+                    let _ = pin!(consume_budget()).poll(cx);
+                }
+                assert!(!connection.is_quiet(), "{said:?}");
+                Poll::Ready(())
+            })
+            .await;
+            drop(far);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_keeps_no_part_of_what_a_large_answer_needed() {
+        let (near, mut far) = UnixStream::pair().unwrap();
+        let mut connection = Connection::new(Stream::over(near));
+        let body = vec![b'x'; 3 << 20];
+        let sending = tokio::spawn(async move {
+            far.write_all(&body).await.unwrap();
+            far
+        });
+        let mut decoder = Decoder::Length(3 << 20);
+        while !decoder.is_ended() {
+            poll_fn(|cx| connection.poll_step(cx, &mut decoder)).await.unwrap();
+        }
+        let _far = sending.await.unwrap();
+        assert!(connection.appetite > READ.0);
+        // As if little was left of the memory.
+        let rest = connection.inbox.capacity().saturating_sub(100);
+        if rest > 0 {
+            connection.inbox.resize(rest, 0);
+            connection.inbox.advance(rest);
+        }
+        assert!(connection.rest() && connection.is_quiet());
+        assert_eq!((connection.inbox.capacity(), connection.appetite), (0, READ.0));
     }
 }
