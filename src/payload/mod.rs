@@ -12,7 +12,7 @@ mod room;
 mod small;
 mod spool;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod verdict;
 mod window;
 
@@ -261,6 +261,8 @@ impl Body for Payload {
 impl Drop for Payload {
     /// Whoever waits for the verdict gets what is left of the body.
     fn drop(&mut self) {
+        // Nobody waits for the client any more; whoever reads the rest says so again.
+        self.progress.awaited.store(false, Ordering::Relaxed);
         let Some(verdict) = self.verdict.take() else {
             if let (true, Source::Client(body)) = (self.left, std::mem::replace(&mut self.source, Source::Empty)) {
                 leftover::discard(body);

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Url;
@@ -91,7 +92,7 @@ impl Address {
             Place::Unix(path) => Kind::Unix(UnixStream::connect(path).await?),
             Place::Tls { host, port, name, connector } => Kind::Tls(Box::new(connector.connect(name.clone(), tcp(host, *port).await?).await?)),
         };
-        Ok(Stream { kind, delivery: Delivery::default(), _counted: counted })
+        Ok(Stream { kind, delivery: Delivery::default(), permit: None, _counted: counted })
     }
 }
 
@@ -135,6 +136,8 @@ pub(super) struct Stream {
     kind: Kind,
     /// How far the body of the request has been carried.
     pub(super) delivery: Delivery,
+    /// The right to use it, where whoever leased it may be done with it before it is.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
     _counted: Counted,
 }
 
@@ -159,10 +162,16 @@ enum Kind {
     Unix(UnixStream),
 }
 
-#[cfg(test)]
 impl Stream {
+    #[cfg(test)]
     pub(super) fn over(stream: UnixStream) -> Self {
-        Self { kind: Kind::Unix(stream), delivery: Delivery::default(), _counted: Counted::new(&Arc::default()) }
+        Self { kind: Kind::Unix(stream), delivery: Delivery::default(), permit: None, _counted: Counted::new(&Arc::default()) }
+    }
+
+    /// Whether a write that failed may have sent a part: TLS sends many records at once, and tells nothing of those before the
+    /// one that failed.
+    pub(super) fn hides_what_left(&self) -> bool {
+        matches!(self.kind, Kind::Tls(_))
     }
 }
 

@@ -77,7 +77,9 @@ impl Pool {
 
     /// A new connection in place of one that turned out to be stale.
     pub(super) async fn renew(&self, stale: Lease) -> Result<Lease, ConnectError> {
-        Box::pin(self.open(stale.permit)).await
+        let Lease { connection, permit, .. } = stale;
+        drop(connection);
+        Box::pin(self.open(permit)).await
     }
 
     /// Puts a connection back whose response was read to its end.

@@ -179,7 +179,8 @@ impl Upstream {
         if outgoing.is_sent() {
             lease.connection.sent(outgoing);
         } else {
-            lease.connection = lease.connection.send_meanwhile(outgoing);
+            let permit = lease.permit.split(1);
+            lease.connection = lease.connection.send_meanwhile(outgoing, permit, self.idle_timeout);
         }
         Ok((lease, head))
     }

@@ -4,12 +4,14 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf, ReadHalf};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::unconstrained;
+use tokio::time::Instant;
 
 use super::Fault;
 use super::decoder::{Decoder, Step};
@@ -76,17 +78,25 @@ impl Connection {
         is_empty && matches!(self.io, Io::Whole(_))
     }
 
-    /// What is not sent yet is sent while the answer is read. Such a connection serves no other request.
-    pub(in crate::proxy) fn send_meanwhile(self, mut outgoing: Outgoing) -> Self {
-        let Io::Whole(stream) = self.io else { return self };
+    /// What is not sent yet is sent while the answer is read. Such a connection serves no other request. `permit` is kept for
+    /// as long as either goes on. An application that takes nothing for `idle_timeout` gets no more.
+    pub(in crate::proxy) fn send_meanwhile(self, mut outgoing: Outgoing, permit: Option<OwnedSemaphorePermit>, idle_timeout: Duration) -> Self {
+        let Io::Whole(mut stream) = self.io else { return self };
+        stream.permit = permit;
         let delivery = stream.delivery.clone();
         let (reading, mut writing) = tokio::io::split(stream);
         let (tell, failed) = oneshot::channel();
         tokio::spawn(async move {
+            let mut idle = pin!(tokio::time::sleep(idle_timeout));
             let sent = poll_fn(|cx| {
+                let moved = outgoing.moved();
                 let sent = outgoing.poll_send(cx, &mut writing);
                 delivery.set_partial(!outgoing.is_sent());
-                sent
+                // The client has a limit of its own for what it still has to send.
+                if sent.is_pending() && (outgoing.moved() != moved || outgoing.awaits_client()) {
+                    idle.as_mut().reset(Instant::now() + idle_timeout);
+                }
+                if sent.is_pending() && idle.as_mut().poll(cx).is_ready() { Poll::Ready(Err(Fault::Closed)) } else { sent }
             });
             // An application that reads no further may answer all the same.
             if let Err(fault @ Fault::Body) = sent.await {
@@ -111,6 +121,9 @@ impl Connection {
             Io::Whole(stream) => {
                 let sent = outgoing.poll_send(cx, stream);
                 stream.delivery.set_partial(!outgoing.is_sent());
+                if stream.hides_what_left() && matches!(sent, Poll::Ready(Err(_))) {
+                    outgoing.touch();
+                }
                 sent
             }
             Io::Reading(..) => Poll::Ready(Err(Fault::Closed)),

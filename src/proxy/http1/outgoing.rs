@@ -29,6 +29,10 @@ pub(in crate::proxy) struct Outgoing {
     body: Option<Payload>,
     untouched: bool,
     flushed: bool,
+    /// Bytes that have left.
+    moved: u64,
+    /// Whether it was the client's turn when it was last looked at.
+    awaits_client: bool,
 }
 
 #[derive(Debug)]
@@ -43,12 +47,14 @@ impl Outgoing {
     pub(in crate::proxy) fn new(mut room: Vec<u8>, method: &Method, target: &PathAndQuery, headers: &mut HeaderMap, body: Payload) -> Self {
         let may_be_silent = matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
         let length = body.size_hint().exact();
+        headers.remove(header::TRANSFER_ENCODING);
         match length {
-            Some(0) if may_be_silent => {}
+            Some(0) if may_be_silent && !headers.contains_key(header::CONTENT_LENGTH) => {}
             Some(length) => {
                 headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
             }
             None => {
+                headers.remove(header::CONTENT_LENGTH);
                 headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
@@ -62,12 +68,29 @@ impl Outgoing {
             body: (length != Some(0)).then_some(body),
             untouched: true,
             flushed: false,
+            moved: 0,
+            awaits_client: false,
         }
     }
 
     /// Whether nothing of it has left, so that it can be sent on another connection.
     pub(in crate::proxy) fn is_untouched(&self) -> bool {
         self.untouched
+    }
+
+    /// Some of it may have left, nobody knows how much.
+    pub(super) fn touch(&mut self) {
+        self.untouched = false;
+    }
+
+    /// How many bytes have left so far.
+    pub(super) fn moved(&self) -> u64 {
+        self.moved
+    }
+
+    /// Whether all that the client has sent so far has left.
+    pub(super) fn awaits_client(&self) -> bool {
+        self.awaits_client
     }
 
     /// Whether all of it has left.
@@ -88,6 +111,7 @@ impl Outgoing {
 
     /// Sends as much as can be sent now; ready when all is.
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<Result<(), Fault>> {
+        self.awaits_client = false;
         loop {
             let awaits_client = !self.has_piece() && self.body.is_some() && self.poll_piece(cx)?.is_pending();
             ready!(self.poll_write(cx, to))?;
@@ -97,7 +121,7 @@ impl Outgoing {
                 return Poll::Ready(Ok(()));
             }
             if awaits_client {
-                let _ = Pin::new(to).poll_flush(cx)?;
+                self.awaits_client = Pin::new(to).poll_flush(cx)?.is_ready();
                 return Poll::Pending;
             }
         }
@@ -162,6 +186,7 @@ impl Outgoing {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.untouched = false;
+            self.moved = self.moved.saturating_add(written as u64);
             self.advance(written);
         }
         Poll::Ready(Ok(()))
