@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 
 use super::*;
 
-const NO_LIMIT: PayloadLimits = PayloadLimits { max_bytes: u64::MAX, timeout: Duration::ZERO };
+pub(crate) const NO_LIMIT: PayloadLimits = PayloadLimits { max_bytes: u64::MAX, timeout: Duration::ZERO };
 
 /// A body whose client sends these bytes, head first; more may follow on the stream.
-async fn body(head: &str, sent: &[u8], limits: PayloadLimits) -> (Payload, DuplexStream) {
+pub(crate) async fn body(head: &str, sent: &[u8], limits: PayloadLimits) -> (Payload, DuplexStream) {
     let (near, mut far) = duplex(1 << 20);
     let (give, given) = oneshot::channel();
     let give = std::sync::Mutex::new(Some(give));
