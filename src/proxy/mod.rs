@@ -27,6 +27,8 @@ use crate::payload::{PayloadError, Progress, ResponseBody};
 use crate::telemetry::{AccessEntry, Telemetry};
 
 pub use forwarded::Stamp;
+#[doc(hidden)]
+pub use http1::probe as answers;
 pub use recorded::{Recorded, Unjudged};
 pub use reject::Rejection;
 pub use route::{Route, RouteTable};

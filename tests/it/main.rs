@@ -15,6 +15,7 @@
 mod support;
 
 mod answers;
+mod application_connections;
 mod aws_v4;
 mod basic;
 mod certificates;

@@ -169,6 +169,10 @@ fn trailers(inbox: &mut BytesMut) -> Result<Option<HeaderMap>, Fault> {
     }
     let Some(end) = end else { return Ok(None) };
     let bytes = inbox.split_to(end).freeze();
+    // Others look for the whole line end, here as after each chunk, and would find the end elsewhere.
+    if memchr::memchr_iter(b'\n', &bytes).any(|at| at == 0 || bytes.get(at - 1) != Some(&b'\r')) {
+        return Err(Fault::Malformed("a trailer ends without a carriage return"));
+    }
     let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
     match httparse::parse_headers(&bytes, &mut lines) {
         Ok(httparse::Status::Complete((length, lines))) if length == bytes.len() => head::headers(&bytes, lines).map(Some),
@@ -268,6 +272,9 @@ mod tests {
             "0\r\nno colon\r\n\r\n",
             "0\r\nX: a\0b\r\n\r\n",
             "0\r\n folded\r\n\r\n",
+            "0\r\nX: 1\n\r\n",
+            "0\r\nX: 1\r\n\n",
+            "0\r\n\n\n",
             &long,
             &lines,
             &trailers,

@@ -12,6 +12,7 @@ mod connection;
 mod decoder;
 mod head;
 mod outgoing;
+pub mod probe;
 #[cfg(test)]
 mod tests;
 

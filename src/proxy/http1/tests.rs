@@ -300,3 +300,34 @@ async fn no_more_connections_than_allowed_are_in_use() {
     drop(lease);
     assert!(pool.lease(0).await.is_ok());
 }
+
+proptest::proptest! {
+    #[test]
+    fn an_answer_is_read_alike_however_it_is_cut(parts in proptest::collection::vec(proptest::sample::select(PARTS), 0..14), cut in 1_usize..9) {
+        let raw = ["HTTP/1.1 200 OK\r\n", &parts.concat()].concat().into_bytes();
+        for method in [Method::GET, Method::HEAD] {
+            let whole = probe::read(&method, std::iter::once(raw.as_slice()));
+            proptest::prop_assert_eq!(&probe::read(&method, raw.chunks(cut)), &whole);
+            proptest::prop_assert!(whole.body.len() + whole.left <= raw.len());
+            proptest::prop_assert!(whole.end != probe::End::Broken || !whole.keeps);
+        }
+    }
+}
+
+/// Pieces of answers.
+const PARTS: &[&str] = &[
+    "Transfer-Encoding: chunked\r\n\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Content-Length: 5\r\n\r\n",
+    "HTTP/1.1 103 Early Hints\r\n\r\n",
+    "HTTP/1.1 204 No Content\r\n",
+    "Connection: close\r\n",
+    "\r\n",
+    "\n",
+    "5\r\nhello\r\n",
+    "5;a\r\nhel",
+    "lo",
+    "0\r\n\r\n",
+    "0\r\n",
+    "X: 1\r\n",
+];
