@@ -1,6 +1,7 @@
 //! What the fuzz targets run. Each `run` takes any bytes, drives the product with them as a client would, and panics when
 //! something comes out that must not. It returns whether anything was accepted. Kept apart from the targets so that an ordinary test can replay the seeds.
 
+pub mod answer;
 pub mod aws;
 pub mod fost;
 pub mod h2;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{aws, fost, h2, heads, http_signature, inbound, jwt, message_signature, names, pattern, query_hmac, s3_v2, webhook};
+use crate::{answer, aws, fost, h2, heads, http_signature, inbound, jwt, message_signature, names, pattern, query_hmac, s3_v2, webhook};
 
 /// Inputs made of each seed; the variable `FUZZ_CHANGES` asks for another number.
 const CHANGES: u64 = 300;
@@ -56,6 +56,11 @@ impl Dice {
         }
         bytes
     }
+}
+
+#[test]
+fn answer_holds_for_its_seeds() {
+    replay("answer", answer::run);
 }
 
 #[test]
