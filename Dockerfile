@@ -9,7 +9,7 @@
 ARG RUST_VERSION=1.95
 
 FROM rust:${RUST_VERSION}-bookworm AS build
-# --build-arg OPTIMISE=no: a plain release build, in a third of the time.
+# --build-arg OPTIMISE=no: a plain release build, in half the time.
 ARG OPTIMISE=yes
 # What the optimised build is trained with.
 RUN if [ "$OPTIMISE" = yes ]; then apt-get update && apt-get install --yes --no-install-recommends nghttp2-client nginx-light openssl python3 util-linux wrk && rustup component add llvm-tools; fi
