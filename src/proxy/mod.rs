@@ -2,6 +2,7 @@
 
 mod dial;
 mod forwarded;
+mod ids;
 mod patience;
 mod pool;
 mod recorded;
@@ -13,7 +14,6 @@ mod upgrade;
 pub mod upstream;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderValue};
@@ -26,6 +26,7 @@ use crate::payload::{PayloadError, Progress, ResponseBody};
 use crate::telemetry::{AccessEntry, Telemetry};
 
 pub use forwarded::Stamp;
+pub use ids::RequestIds;
 pub use recorded::{Recorded, Unjudged};
 pub use reject::Rejection;
 pub use route::{Route, RouteTable};
@@ -126,29 +127,6 @@ impl Proxy {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
         Some(Ok(response))
-    }
-}
-
-/// Makes ids that no other request of this process, and hardly one of another, bears. They are not secret.
-#[derive(Debug)]
-pub struct RequestIds {
-    /// 16 hexadecimal digits.
-    process: String,
-    next: AtomicU64,
-}
-
-impl Default for RequestIds {
-    fn default() -> Self {
-        let mut seed = [0; 8];
-        // Without randomness ids of two processes may be alike; nothing is decided by them.
-        let _ = aws_lc_rs::rand::fill(&mut seed);
-        Self { process: format!("{:016x}", u64::from_ne_bytes(seed)), next: AtomicU64::new(0) }
-    }
-}
-
-impl RequestIds {
-    fn next(&self) -> String {
-        format!("{}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
