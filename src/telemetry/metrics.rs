@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -39,6 +39,10 @@ struct AuthLabels {
     outcome: &'static str,
     reason: &'static str,
 }
+
+/// How often one scheme let somebody in; resolved when it first does, so that a request after that touches an atomic alone.
+#[derive(Debug, Default)]
+pub struct Admissions(OnceLock<Counter>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabel {
@@ -191,6 +195,11 @@ impl Metrics {
 
     pub(super) fn auth(&self, scheme: &str, outcome: &'static str, reason: &'static str) {
         self.auth.get_or_create(&AuthLabels { scheme: scheme.to_owned(), outcome, reason }).inc();
+    }
+
+    pub(super) fn admitted(&self, scheme: &str, admissions: &Admissions) {
+        let labels = || AuthLabels { scheme: scheme.to_owned(), outcome: "ok", reason: "none" };
+        admissions.0.get_or_init(|| self.auth.get_or_create_owned(&labels())).inc();
     }
 
     pub(super) fn panicked(&self) {

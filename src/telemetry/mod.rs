@@ -23,7 +23,7 @@ use serde::Deserialize;
 use crate::types::Report;
 
 pub use line::AccessEntry;
-pub use metrics::RouteMetrics;
+pub use metrics::{Admissions, RouteMetrics};
 pub use source::{Kind, Sample};
 
 /// `[log]`.
@@ -137,6 +137,12 @@ impl Telemetry {
         self.metrics.panicked();
     }
 
+
+    /// Counts that `scheme` let somebody in, under the same name as [`Telemetry::auth`]: outcome `ok`, reason `none`. `admissions` is
+    /// the scheme's own.
+    pub fn admitted(&self, scheme: &str, admissions: &Admissions) {
+        self.metrics.admitted(scheme, admissions);
+    }
     /// Counts a certificate that could not be reloaded.
     pub fn certificate_reload_failed(&self) {
         self.metrics.certificate_reload_failed();
