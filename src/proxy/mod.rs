@@ -134,6 +134,8 @@ impl Proxy {
 struct AccessLog<'a> {
     entry: AccessEntry,
     progress: Option<Arc<Progress>>,
+    /// Since when schemes are asked. Nobody is asked on a public route.
+    judging: Option<Instant>,
     telemetry: &'a Telemetry,
 }
 
@@ -165,7 +167,7 @@ impl<'a> AccessLog<'a> {
             upstream: Duration::ZERO,
             broken: false,
         };
-        Self { entry, progress: None, telemetry }
+        Self { entry, progress: None, judging: None, telemetry }
     }
 
     fn cleaned(&mut self, inbound: &mut Inbound) {
@@ -178,11 +180,11 @@ impl<'a> AccessLog<'a> {
 
     fn routed(&mut self, route: &Route) {
         self.entry.route = Some(Arc::clone(&route.metrics));
-        self.entry.auth = self.entry.started.elapsed();
+        self.judging = matches!(route.access, auth::Access::Accept(_)).then(Instant::now);
     }
 
     fn authenticated(&mut self, identity: Option<&auth::Identity>) {
-        self.entry.auth = self.entry.started.elapsed().saturating_sub(self.entry.auth);
+        self.judged();
         if let Some(identity) = identity {
             self.entry.user = Some(identity.subject.user.clone());
             self.entry.scheme = Some(Arc::clone(&identity.scheme));
@@ -203,7 +205,13 @@ impl<'a> AccessLog<'a> {
         self.entry.code = rejection.public().1;
         self.entry.cause = Some(causes(rejection));
         if let Rejection::Unauthenticated(..) = rejection {
-            self.entry.auth = self.entry.started.elapsed().saturating_sub(self.entry.auth);
+            self.judged();
+        }
+    }
+
+    fn judged(&mut self) {
+        if let Some(since) = self.judging.take() {
+            self.entry.auth = since.elapsed();
         }
     }
 }
