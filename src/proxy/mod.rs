@@ -218,16 +218,16 @@ impl<'a> AccessLog<'a> {
 
 impl Witness for AccessLog<'_> {
     fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>) {
+        if let Some(scheme) = scheme {
+            self.entry.scheme = Some(Arc::clone(&scheme.name));
+        }
         let (outcome, reason) = match outcome {
-            Ok(()) => ("ok", "none"),
+            Ok(()) => return scheme.map_or((), |scheme| self.telemetry.admitted(&scheme.name, &scheme.admissions)),
             Err(AuthError::Refused(refusal) | AuthError::RefusedAs(refusal, _)) => ("refused", refusal.code()),
             Err(AuthError::Unavailable(_)) => ("unavailable", "unavailable"),
             Err(AuthError::Payload(_)) => ("refused", "body"),
         };
         self.telemetry.auth(scheme.map_or("none", |scheme| &scheme.name), outcome, reason);
-        if let Some(scheme) = scheme {
-            self.entry.scheme = Some(Arc::clone(&scheme.name));
-        }
     }
 }
 
