@@ -7,6 +7,7 @@
 mod conn;
 mod cookies;
 mod framing;
+mod header_names;
 mod heads;
 mod host;
 mod names;
@@ -30,6 +31,7 @@ use told::Told;
 
 pub use conn::{ClientCertificate, Conn, Lapse, Open, Peer, Verdict};
 pub use cookies::holds as sends_cookie;
+pub use header_names::HeaderNames;
 pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
