@@ -16,6 +16,7 @@ mod query;
 mod target;
 mod told;
 mod unclean;
+mod usual;
 
 use std::sync::{Arc, OnceLock};
 
@@ -37,6 +38,7 @@ pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
 pub use target::path_is_clear;
 pub use unclean::Unclean;
+pub use usual::{Usual, forwarded, forwarded_port};
 
 /// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
 /// lower case.
@@ -121,7 +123,7 @@ impl Inbound {
         }
         framing::check_framing(parts.version, headers)?;
         framing::check_expectation(headers)?;
-        let host = Host::take(parts.version, &parts.uri, headers)?;
+        let host = Host::take(parts.version, &parts.uri, headers, conn)?;
         let target = target::take(&parts.uri)?;
         let decoded = target::decode_path(target.path())?;
         let decoded_path = (decoded != target.path()).then(|| decoded.into_owned());

@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
 use crate::auth::{CredentialNames, Permit};
-use crate::inbound::{Conn, HeaderNames, Inbound, sends_cookie};
+use crate::inbound::{Conn, HeaderNames, Inbound, forwarded, forwarded_port, sends_cookie};
 use crate::types::unix_now;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -126,22 +126,26 @@ impl Stamp {
 /// `X-Forwarded-*`, `Forwarded` (RFC 7239), the request id and the trace. Only the addresses of a trusted proxy are extended;
 /// all else is replaced.
 fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
-    let peer = &*conn.peer_text;
-    let host = inbound.host().raw.clone();
-    let earlier = inbound.forwarded_for().map(nodes).unwrap_or_default();
-    // Put together without format!, which costs more than all the rest here.
-    let (open, close) = if peer.contains(':') { ("\"[", "]\"") } else { ("", "") };
-    let forwarded = [&earlier, "for=", open, peer, close, ";host=\"", host.to_str().unwrap_or_default(), "\";proto=https"].concat();
-    let port = inbound.host().port.or(conn.local_port).unwrap_or(443);
-    let chain = inbound.forwarded_for().map_or_else(|| peer.to_owned(), |earlier| [earlier, ", ", peer].concat());
+    let host = inbound.host();
+    // Without a proxy in front all but the id is as it was for the last request.
+    let usual = conn.usual(&host.raw);
+    let port = usual.map_or_else(|| forwarded_port(host, conn.local_port), |usual| usual.port.clone());
+    // Addresses, a checked host and an id of our own: always valid. A value that were not is left out, never replaced by the client's.
+    let (chain, forwarded) = match (inbound.forwarded_for(), usual) {
+        (None, Some(usual)) => (conn.peer_value.clone(), Some(usual.forwarded.clone())),
+        (None, None) => (conn.peer_value.clone(), forwarded("", &conn.peer_text, host)),
+        (Some(earlier), _) => {
+            (HeaderValue::try_from([earlier, ", ", &conn.peer_text].concat()).ok(), forwarded(&nodes(earlier), &conn.peer_text, host))
+        }
+    };
+    let host = host.raw.clone();
     let headers = inbound.headers_mut();
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_FORWARDED_HOST, host);
-    headers.insert(X_FORWARDED_PORT, HeaderValue::from(port));
+    headers.insert(X_FORWARDED_PORT, port);
     trace(headers, request_id);
-    // Addresses, a checked host and an id of our own: always valid. A value that were not is left out, never replaced by the client's.
-    for (name, value) in [(X_FORWARDED_FOR, chain), (header::FORWARDED, forwarded), (X_REQUEST_ID, request_id.to_owned())] {
-        if let Ok(value) = HeaderValue::try_from(value) {
+    for (name, value) in [(X_FORWARDED_FOR, chain), (header::FORWARDED, forwarded), (X_REQUEST_ID, HeaderValue::from_str(request_id).ok())] {
+        if let Some(value) = value {
             headers.insert(name, value);
         }
     }

@@ -153,7 +153,7 @@ impl<'a> AccessLog<'a> {
                 "HTTP/1.0"
             },
             method: request.method().clone(),
-            host: String::new(),
+            host: None,
             path: shown(request.uri().path()),
             route: None,
             scheme: None,
@@ -171,7 +171,7 @@ impl<'a> AccessLog<'a> {
     }
 
     fn cleaned(&mut self, inbound: &mut Inbound) {
-        self.entry.host.clone_from(&inbound.host().name);
+        self.entry.host = Some(Arc::clone(&inbound.host().name));
         if let Some(id) = inbound.request_id() {
             id.clone_into(&mut self.entry.request_id);
         }

@@ -30,7 +30,7 @@ fn entry() -> AccessEntry {
         peer: Some("192.0.2.1:4711".parse().unwrap()),
         protocol: "HTTP/1.1",
         method: http::Method::GET,
-        host: "app.example.com".to_owned(),
+        host: Some("app.example.com".into()),
         path: "/a".to_owned(),
         route: None,
         scheme: None,
@@ -83,7 +83,7 @@ fn nothing_that_a_client_sends_forges_a_line_or_reaches_a_terminal() {
         let captured = Captured::default();
         let telemetry = Telemetry::with_output(text, Box::new(captured.clone())).unwrap();
         telemetry.record(AccessEntry {
-            host: EVIL.to_owned(),
+            host: Some(EVIL.into()),
             path: EVIL.to_owned(),
             user: Some(EVIL.to_owned()),
             cause: Some(EVIL.to_owned()),
