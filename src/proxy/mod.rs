@@ -154,7 +154,7 @@ impl<'a> AccessLog<'a> {
             },
             method: request.method().clone(),
             host: None,
-            path: shown(request.uri().path()),
+            path: if telemetry.writes_lines() { shown(request.uri().path()) } else { String::new() },
             route: None,
             scheme: None,
             user: None,
@@ -186,7 +186,7 @@ impl<'a> AccessLog<'a> {
     fn authenticated(&mut self, identity: Option<&auth::Identity>) {
         self.judged();
         if let Some(identity) = identity {
-            self.entry.user = Some(identity.subject.user.clone());
+            self.entry.user = self.telemetry.writes_lines().then(|| identity.subject.user.clone());
             self.entry.scheme = Some(Arc::clone(&identity.scheme));
         }
     }
@@ -236,6 +236,10 @@ const SHOWN_CHARS: usize = 2048;
 
 /// A path for the log. Lines wait in a queue of bounded length: none of them may be as long as a client likes.
 fn shown(path: &str) -> String {
+    // A path has no more characters than bytes.
+    if path.len() <= SHOWN_CHARS {
+        return path.to_owned();
+    }
     match path.char_indices().nth(SHOWN_CHARS) {
         Some((cut, _)) => format!("{}…", path.get(..cut).unwrap_or_default()),
         None => path.to_owned(),

@@ -118,6 +118,12 @@ impl Telemetry {
         self.metrics.route(name)
     }
 
+    /// Whether anybody reads what only lines tell: who does not write it need not copy it.
+    #[must_use]
+    pub fn writes_lines(&self) -> bool {
+        self.access.is_some()
+    }
+
     /// Counts the request and queues its line. Never blocks: when the queue is full the line is dropped and counted.
     pub fn record(&self, entry: AccessEntry) {
         let total = entry.started.elapsed();
@@ -132,17 +138,17 @@ impl Telemetry {
         self.metrics.auth(scheme, outcome, reason);
     }
 
-    /// Counts a panic that ended one connection.
-    pub fn panicked(&self) {
-        self.metrics.panicked();
-    }
-
-
     /// Counts that `scheme` let somebody in, under the same name as [`Telemetry::auth`]: outcome `ok`, reason `none`. `admissions` is
     /// the scheme's own.
     pub fn admitted(&self, scheme: &str, admissions: &Admissions) {
         self.metrics.admitted(scheme, admissions);
     }
+
+    /// Counts a panic that ended one connection.
+    pub fn panicked(&self) {
+        self.metrics.panicked();
+    }
+
     /// Counts a certificate that could not be reloaded.
     pub fn certificate_reload_failed(&self) {
         self.metrics.certificate_reload_failed();
