@@ -2,6 +2,7 @@
 
 mod dial;
 mod forwarded;
+mod http1;
 mod ids;
 mod patience;
 mod pool;
