@@ -2,8 +2,6 @@
 
 use http::header::{HeaderMap, HeaderName};
 
-use super::names::remove_if;
-
 /// Names of headers by their lengths: mostly none of them is there, and a look at each header that is there finds it out.
 #[derive(Debug, Default)]
 pub struct HeaderNames(Vec<Vec<HeaderName>>);
@@ -36,7 +34,11 @@ impl HeaderNames {
 
     /// Removes all of them.
     pub fn remove_from(&self, headers: &mut HeaderMap) {
-        remove_if(headers, |name| self.contains(name));
+        if headers.keys().any(|name| self.contains(name)) {
+            for name in self.iter() {
+                headers.remove(name);
+            }
+        }
     }
 }
 

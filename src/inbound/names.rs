@@ -251,7 +251,7 @@ pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Looks at each header once: a message has fewer of them than there are names to look for.
-pub(super) fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
     for name in names {
         headers.remove(name);
