@@ -241,12 +241,16 @@ pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        // What most answers say, and no more than what is removed anyway.
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| name != header::CONTENT_LENGTH && name != header::SET_COOKIE && name != header::CONTENT_TYPE)
         .collect();
     for name in &listed {
         headers.remove(name);
     }
+    headers.remove(header::CONNECTION);
     remove_if(headers, of_the_answer_ends_here);
 }
 
