@@ -40,37 +40,6 @@ pub use target::path_is_clear;
 pub use unclean::Unclean;
 pub use usual::{Usual, forwarded, forwarded_port};
 
-/// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
-/// lower case.
-const METHODS: &[&str] = &[
-    "GET",
-    "HEAD",
-    "POST",
-    "PUT",
-    "PATCH",
-    "DELETE",
-    "OPTIONS",
-    "PROPFIND",
-    "PROPPATCH",
-    "MKCOL",
-    "COPY",
-    "MOVE",
-    "LOCK",
-    "UNLOCK",
-    "REPORT",
-    "MKCALENDAR",
-    "SEARCH",
-    "QUERY",
-    "ACL",
-    "BIND",
-    "UNBIND",
-    "REBIND",
-    "CHECKIN",
-    "CHECKOUT",
-    "VERSION-CONTROL",
-    "PURGE",
-];
-
 /// How requests are cleaned.
 #[derive(Debug)]
 pub struct Cleaning {
@@ -114,7 +83,7 @@ impl Inbound {
     /// Makes a request safe, or says why it cannot be.
     pub fn clean(request: Request<Incoming>, conn: &Conn, cleaning: &Cleaning) -> Result<Self, Unclean> {
         let (mut parts, body) = request.into_parts();
-        if !METHODS.contains(&parts.method.as_str()) {
+        if !framing::METHODS.contains(&parts.method.as_str()) {
             return Err(Unclean::Method);
         }
         let headers = &mut parts.headers;
