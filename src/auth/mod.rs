@@ -32,7 +32,6 @@ use serde::Deserialize;
 use crate::inbound::{Conn, Inbound};
 use crate::store::Stores;
 use crate::store::revocations::Revocations;
-use crate::telemetry::Admissions;
 use crate::types::Report;
 
 pub use crate::store::facts::Subject;
@@ -156,8 +155,6 @@ pub struct Scheme {
     pub name: Arc<str>,
     /// Its kind, such as `jwt`: a metric label.
     pub kind_name: &'static str,
-    /// How often it let somebody in.
-    pub admissions: Admissions,
     kind: Kind,
     revocations: Arc<Revocations>,
 }
@@ -194,7 +191,7 @@ impl Scheme {
     /// Builds `[auth.NAME]`; reports what is wrong and returns `None` then.
     pub fn build(name: &str, settings: SchemeSettings, stores: &Arc<Stores>, report: &mut Report) -> Option<Self> {
         let (kind, kind_name) = settings.build(name, stores, report)?;
-        Some(Self { name: name.into(), kind_name, admissions: Admissions::default(), kind, revocations: Arc::clone(&stores.revocations) })
+        Some(Self { name: name.into(), kind_name, kind, revocations: Arc::clone(&stores.revocations) })
     }
 
     /// Whom the request comes from by this scheme, unless that credential was revoked: asked last, of every answer, so that

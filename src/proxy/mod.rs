@@ -223,7 +223,10 @@ impl Witness for AccessLog<'_> {
             self.entry.scheme = Some(Arc::clone(&scheme.name));
         }
         let (outcome, reason) = match outcome {
-            Ok(()) => return scheme.map_or((), |scheme| self.telemetry.admitted(&scheme.name, &scheme.admissions)),
+            Ok(()) => match (scheme, &self.entry.route) {
+                (Some(scheme), Some(route)) => return self.telemetry.admitted(route, &scheme.name),
+                (None, _) | (_, None) => ("ok", "none"),
+            },
             Err(AuthError::Refused(refusal) | AuthError::RefusedAs(refusal, _)) => ("refused", refusal.code()),
             Err(AuthError::Unavailable(_)) => ("unavailable", "unavailable"),
             Err(AuthError::Payload(_)) => ("refused", "body"),

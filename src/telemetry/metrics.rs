@@ -40,10 +40,6 @@ struct AuthLabels {
     reason: &'static str,
 }
 
-/// How often one scheme let somebody in; resolved when it first does, so that a request after that touches an atomic alone.
-#[derive(Debug, Default)]
-pub struct Admissions(OnceLock<Counter>);
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CodeLabel {
     code: &'static str,
@@ -57,6 +53,8 @@ pub struct RouteMetrics {
     classes: Classes,
     total: Histogram,
     upstream: Histogram,
+    /// How often the scheme let somebody in that first did on this route: mostly there is no other.
+    admissions: OnceLock<(Box<str>, Counter)>,
 }
 
 #[derive(Debug)]
@@ -168,6 +166,7 @@ impl Metrics {
             },
             total: self.totals.get_or_create_owned(&label),
             upstream: self.upstreams.get_or_create_owned(&label),
+            admissions: OnceLock::new(),
             name: Arc::clone(&name),
         });
         routes.insert(name, Arc::clone(&made));
@@ -197,9 +196,14 @@ impl Metrics {
         self.auth.get_or_create(&AuthLabels { scheme: scheme.to_owned(), outcome, reason }).inc();
     }
 
-    pub(super) fn admitted(&self, scheme: &str, admissions: &Admissions) {
+    pub(super) fn admitted(&self, route: &RouteMetrics, scheme: &str) {
         let labels = || AuthLabels { scheme: scheme.to_owned(), outcome: "ok", reason: "none" };
-        admissions.0.get_or_init(|| self.auth.get_or_create_owned(&labels())).inc();
+        let (usual, count) = route.admissions.get_or_init(|| (scheme.into(), self.auth.get_or_create_owned(&labels())));
+        if **usual == *scheme {
+            count.inc();
+        } else {
+            self.auth.get_or_create(&labels()).inc();
+        }
     }
 
     pub(super) fn panicked(&self) {

@@ -23,7 +23,7 @@ use serde::Deserialize;
 use crate::types::Report;
 
 pub use line::AccessEntry;
-pub use metrics::{Admissions, RouteMetrics};
+pub use metrics::RouteMetrics;
 pub use source::{Kind, Sample};
 
 /// `[log]`.
@@ -138,10 +138,9 @@ impl Telemetry {
         self.metrics.auth(scheme, outcome, reason);
     }
 
-    /// Counts that `scheme` let somebody in, under the same name as [`Telemetry::auth`]: outcome `ok`, reason `none`. `admissions` is
-    /// the scheme's own.
-    pub fn admitted(&self, scheme: &str, admissions: &Admissions) {
-        self.metrics.admitted(scheme, admissions);
+    /// Counts that `scheme` let somebody in on a route, as [`Telemetry::auth`] would: outcome `ok`, reason `none`.
+    pub fn admitted(&self, route: &RouteMetrics, scheme: &str) {
+        self.metrics.admitted(route, scheme);
     }
 
     /// Counts a panic that ended one connection.

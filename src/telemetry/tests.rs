@@ -151,6 +151,21 @@ fn a_stuck_log_drops_lines_and_counts_them_but_stops_nobody() {
 }
 
 #[test]
+fn each_scheme_of_a_route_has_its_own_count_of_those_it_let_in() {
+    let telemetry = Telemetry::without_output();
+    let (route, other) = (telemetry.route("/api/**"), telemetry.route("/**"));
+    for (route, scheme) in [(&route, "corp"), (&route, "keys"), (&route, "corp"), (&other, "keys"), (&other, "corp")] {
+        telemetry.admitted(route, scheme);
+    }
+    telemetry.auth("corp", "ok", "none");
+    let text = telemetry.render();
+    for (scheme, count) in [("corp", 4), ("keys", 2)] {
+        let line = format!("doorward_auth_total{{scheme=\"{scheme}\",outcome=\"ok\",reason=\"none\"}} {count}\n");
+        assert!(text.contains(&line), "{text}");
+    }
+}
+
+#[test]
 fn metrics_come_out_under_their_promised_names() {
     let telemetry = Telemetry::without_output();
     let route = telemetry.route("/api/**");
