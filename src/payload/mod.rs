@@ -32,12 +32,12 @@ use crate::types::AddressBlock;
 pub use check::{Algorithm, BodyCheck, Digests, Mismatch, Ready};
 use checking::Checking;
 pub use progress::Progress;
-pub use response::{CleanTrailers, Finished, ResponseBody};
+pub use response::{AnswerBody, BoxError, CleanTrailers, ResponseBody};
 pub use room::Room;
 pub use small::read_small;
 use spool::Spool;
 use verdict::State;
-pub use verdict::{Delivery, Verdict};
+pub use verdict::Verdict;
 use window::Window;
 
 /// Why a request body could not be read.
@@ -80,7 +80,6 @@ pub struct Payload {
     /// Where the body is verified on its way.
     checking: Option<Box<Checking>>,
     verdict: Option<Arc<Verdict>>,
-    delivery: Option<Delivery>,
     /// Whether what nobody reads is let come.
     left: bool,
 }
@@ -100,7 +99,7 @@ impl Payload {
         }
         let source = if body.is_end_stream() { Source::Empty } else { Source::Client(body) };
         let progress = Arc::new(Progress { ended: AtomicBool::new(matches!(source, Source::Empty)), ..Progress::default() });
-        Ok(Self { source, limits, progress, window: Window::default(), client: None, checking: None, verdict: None, delivery: None, left: false })
+        Ok(Self { source, limits, progress, window: Window::default(), client: None, checking: None, verdict: None, left: false })
     }
 
     /// Whose share of a room it takes, should any of it be held. Those without an address share one. Over HTTP/2, whose
@@ -127,20 +126,6 @@ impl Payload {
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
-    }
-
-    /// Where it is to be noted how far the body has been carried; it counts as begun from now on.
-    pub fn carried_by(&mut self, delivery: &Delivery) {
-        if !self.is_end_stream() {
-            self.delivery = Some(delivery.clone());
-            self.tell(true);
-        }
-    }
-
-    fn tell(&self, partial: bool) {
-        if let Some(delivery) = &self.delivery {
-            delivery.set_partial(partial);
-        }
     }
 
     /// The limit that [`Progress::failure`] reports.
@@ -252,13 +237,8 @@ impl Body for Payload {
         let piece = if self.checking.is_some() { ready!(self.poll_checked(cx)) } else { ready!(self.poll_source(cx)) };
         // A piece that is over a limit may have been the last: what was sent on is cut off all the same.
         let failed = matches!(piece, Some(Err(_)));
-        let ended = !failed && (piece.is_none() || self.is_end_stream());
-        if ended {
+        if !failed && (piece.is_none() || self.is_end_stream()) {
             self.progress.ended.store(true, Ordering::Relaxed);
-        }
-        // With HTTP/2 the end may come after the last byte. Who knows the length does not wait for it.
-        if ended || (!failed && self.size_hint().exact() == Some(0)) {
-            self.tell(false);
         }
         Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
     }
@@ -297,7 +277,6 @@ impl Drop for Payload {
             client: self.client,
             checking,
             verdict: None,
-            delivery: None,
             left: false,
         })));
     }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 use super::Progress;
 use crate::telemetry::{AccessEntry, Telemetry};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+/// Why a body broke off.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of a response to a client.
 #[derive(Debug)]
@@ -32,47 +32,23 @@ enum Source {
 
 #[derive(Debug)]
 struct Upstream {
-    body: Incoming,
+    body: Box<dyn AnswerBody>,
     idle_timeout: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     moved: Option<Instant>,
     clean_trailers: fn(&mut HeaderMap),
     also_clean: Option<Arc<dyn CleanTrailers>>,
-    finished: Option<Finished>,
 }
+
+/// The body of an application's answer.
+pub trait AnswerBody: Body<Data = Bytes, Error = BoxError> + std::fmt::Debug + Send + Sync + Unpin {}
+
+impl<B: Body<Data = Bytes, Error = BoxError> + std::fmt::Debug + Send + Sync + Unpin> AnswerBody for B {}
 
 /// Takes out of an answer's trailers what no client is told.
 pub trait CleanTrailers: std::fmt::Debug + Send + Sync {
     /// Sees all trailers, once.
     fn clean(&self, trailers: &mut HeaderMap);
-}
-
-/// Called once with `true` when the upstream's body was read to its end, else with `false` when it is dropped.
-pub struct Finished(Option<Box<dyn FnOnce(bool) + Send + Sync>>);
-
-impl std::fmt::Debug for Finished {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Finished")
-    }
-}
-
-impl Finished {
-    /// Wraps what is to be done.
-    pub fn new(then: impl FnOnce(bool) + Send + Sync + 'static) -> Self {
-        Self(Some(Box::new(then)))
-    }
-
-    fn call(&mut self, complete: bool) {
-        if let Some(then) = self.0.take() {
-            then(complete);
-        }
-    }
-}
-
-impl Drop for Finished {
-    fn drop(&mut self) {
-        self.call(false);
-    }
 }
 
 /// The line of the request that this body answers. Written when the body is dropped, whatever ended it.
@@ -103,11 +79,8 @@ impl ResponseBody {
 
     /// The upstream's body, streamed. Nothing for `idle_timeout` breaks it off. `clean_trailers` sees trailers before the client.
     #[must_use]
-    pub fn upstream(body: Incoming, idle_timeout: Duration, clean_trailers: fn(&mut HeaderMap), finished: Finished) -> Self {
-        let mut upstream = Upstream { body, idle_timeout, timer: None, moved: None, clean_trailers, also_clean: None, finished: Some(finished) };
-        if upstream.body.is_end_stream() {
-            upstream.end(true);
-        }
+    pub fn upstream(body: Box<dyn AnswerBody>, idle_timeout: Duration, clean_trailers: fn(&mut HeaderMap)) -> Self {
+        let upstream = Upstream { body, idle_timeout, timer: None, moved: None, clean_trailers, also_clean: None };
         Self { source: Source::Upstream(upstream), entry: None }
     }
 
@@ -143,35 +116,19 @@ impl Upstream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             ready!(self.poll_idle(cx));
-            self.end(false);
             return Poll::Ready(Some(Err("the upstream sent nothing for too long".into())));
         };
         self.moved = None;
-        Poll::Ready(match frame {
-            None => {
-                self.end(true);
-                None
-            }
-            Some(Err(error)) => {
-                self.end(false);
-                Some(Err(error.into()))
-            }
-            Some(Ok(mut frame)) => {
-                // Nothing follows trailers, and nobody asks whether something does.
-                let mut last = self.body.is_end_stream();
-                if let Some(trailers) = frame.trailers_mut() {
-                    (self.clean_trailers)(trailers);
-                    if let Some(clean) = &self.also_clean {
-                        clean.clean(trailers);
-                    }
-                    last = true;
+        Poll::Ready(frame.map(|frame| {
+            let mut frame = frame?;
+            if let Some(trailers) = frame.trailers_mut() {
+                (self.clean_trailers)(trailers);
+                if let Some(clean) = &self.also_clean {
+                    clean.clean(trailers);
                 }
-                if last {
-                    self.end(true);
-                }
-                Some(Ok(frame))
             }
-        })
+            Ok(frame)
+        }))
     }
 
     /// One timer for the whole body: it is moved on when it fires early, not on every frame.
@@ -185,12 +142,6 @@ impl Upstream {
                 return Poll::Ready(());
             }
             timer.as_mut().reset(deadline);
-        }
-    }
-
-    fn end(&mut self, complete: bool) {
-        if let Some(mut finished) = self.finished.take() {
-            finished.call(complete);
         }
     }
 }
@@ -247,51 +198,5 @@ impl Drop for Entry {
             entry.bytes_in = self.progress.as_ref().map_or(0, |progress| progress.received());
             self.telemetry.record(entry);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use http_body_util::{BodyExt, Empty};
-    use hyper_util::rt::TokioIo;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
-
-    use super::*;
-
-    /// The body of an answer that consists of these bytes, and what is told when it is done with.
-    async fn answer(bytes: &'static [u8]) -> (ResponseBody, mpsc::Receiver<bool>) {
-        let (near, mut far) = duplex(4096);
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(near)).await.unwrap();
-        tokio::spawn(connection);
-        tokio::spawn(async move {
-            far.read_buf(&mut Vec::new()).await.unwrap();
-            far.write_all(bytes).await.unwrap();
-        });
-        let response = sender.send_request(http::Request::new(Empty::<Bytes>::new())).await.unwrap();
-        let (tell, told) = mpsc::channel();
-        let finished = Finished::new(move |complete| tell.send(complete).unwrap());
-        let clean = |trailers: &mut HeaderMap| assert!(trailers.remove("x-user").is_some());
-        (ResponseBody::upstream(response.into_body(), Duration::from_secs(5), clean, finished), told)
-    }
-
-    /// Reads as hyper's server does: it does not ask for more once it has the trailers.
-    #[tokio::test]
-    async fn a_body_with_trailers_is_complete_when_it_has_told_them() {
-        let (mut body, told) = answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nX-Sum: 1\r\nX-User: a\r\n\r\n").await;
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "hi");
-        assert!(told.try_recv().is_err());
-        let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
-        assert_eq!((trailers.len(), trailers.get("x-sum").unwrap().as_bytes()), (1, &b"1"[..]));
-        assert!(told.try_recv().unwrap(), "the connection may serve the next request");
-    }
-
-    #[tokio::test]
-    async fn a_body_that_breaks_off_is_not_complete() {
-        let (mut body, told) = answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n9\r\n").await;
-        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "hi");
-        assert!(body.frame().await.unwrap().is_err());
-        assert!(!told.try_recv().unwrap());
     }
 }

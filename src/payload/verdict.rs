@@ -1,7 +1,6 @@
 //! What became of a body that is verified on its way: for whoever holds the answer back until it is known.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http_body_util::BodyExt as _;
 use tokio::sync::Notify;
@@ -59,22 +58,5 @@ impl Verdict {
     /// A panic elsewhere cannot leave the state half changed.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether a connection was given the beginning of a body and not yet its end. Whoever closes it then must close it so that
-/// nobody takes what came for the whole. Clones are one.
-#[derive(Debug, Clone, Default)]
-pub struct Delivery(Arc<AtomicBool>);
-
-impl Delivery {
-    /// Whether the end of a body is missing.
-    #[must_use]
-    pub fn is_partial(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_partial(&self, partial: bool) {
-        self.0.store(partial, Ordering::Relaxed);
     }
 }

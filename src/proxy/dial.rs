@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use rustls::pki_types::pem::PemObject;
@@ -15,7 +16,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use url::Url;
 
-use crate::payload::Delivery;
+use super::pool::Counted;
 
 /// Where an upstream is.
 #[derive(Clone)]
@@ -84,13 +85,13 @@ impl Address {
     }
 
     /// Opens a connection. The caller sets the deadline.
-    pub(super) async fn dial(&self) -> io::Result<Stream> {
+    pub(super) async fn dial(&self, counted: Counted) -> io::Result<Stream> {
         let kind = match &self.place {
             Place::Tcp { host, port } => Kind::Tcp(tcp(host, *port).await?),
             Place::Unix(path) => Kind::Unix(UnixStream::connect(path).await?),
             Place::Tls { host, port, name, connector } => Kind::Tls(Box::new(connector.connect(name.clone(), tcp(host, *port).await?).await?)),
         };
-        Ok(Stream { kind, delivery: Delivery::default() })
+        Ok(Stream { kind, delivery: Delivery::default(), _counted: counted })
     }
 }
 
@@ -134,6 +135,21 @@ pub(super) struct Stream {
     kind: Kind,
     /// How far the body of the request has been carried.
     pub(super) delivery: Delivery,
+    _counted: Counted,
+}
+
+/// Whether a connection was given the beginning of a request and not yet its end. Clones are one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Delivery(Arc<AtomicBool>);
+
+impl Delivery {
+    fn is_partial(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_partial(&self, partial: bool) {
+        self.0.store(partial, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -146,6 +162,9 @@ enum Kind {
 impl Drop for Stream {
     fn drop(&mut self) {
         if !self.delivery.is_partial() {
+            if let Kind::Tls(stream) = &mut self.kind {
+                say_goodbye(stream);
+            }
             return;
         }
         // A socket that cannot be told so is gone already.
@@ -155,6 +174,22 @@ impl Drop for Stream {
             Kind::Unix(_) => Ok(()),
         };
     }
+}
+
+/// Tells the end of a TLS connection (RFC 8446 section 6.1), if that can be said at once.
+fn say_goodbye(stream: &mut TlsStream<TcpStream>) {
+    struct AtOnce<'a>(&'a TcpStream);
+    impl io::Write for AtOnce<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.try_write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (tcp, tls) = stream.get_mut();
+    tls.send_close_notify();
+    while tls.wants_write() && tls.write_tls(&mut AtOnce(tcp)).is_ok_and(|written| written > 0) {}
 }
 
 macro_rules! each {

@@ -4,12 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::dial::Address;
-use crate::payload::{Delivery, Payload};
+use super::http1::Connection;
 
 /// An idle connection is closed after this long. Applications close theirs after 2 to 75 s; whoever closes first, a request
 /// that was not sent is sent again on a new one.
@@ -28,20 +26,17 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: SendRequest<Payload>,
-    delivery: Delivery,
+    connection: Connection,
     since: Instant,
 }
 
 /// A connection in use, and the right to use one more.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) sender: SendRequest<Payload>,
-    /// What the connection is told of the body that it carries.
-    pub(super) delivery: Delivery,
+    pub(super) connection: Connection,
     /// Whether it served another request before.
     pub(super) reused: bool,
-    permit: OwnedSemaphorePermit,
+    pub(super) permit: OwnedSemaphorePermit,
 }
 
 /// Why there is no connection.
@@ -56,9 +51,6 @@ pub enum ConnectError {
     /// All of `max_connections` are in use.
     #[error("all connections to {0} are in use")]
     Busy(String),
-    /// The connection broke before it could be used.
-    #[error("the connection to {0} broke: {1}")]
-    Broken(String, #[source] hyper::Error),
 }
 
 impl Pool {
@@ -77,7 +69,7 @@ impl Pool {
     pub(super) async fn lease(&self, worker: usize) -> Result<Lease, ConnectError> {
         let permit = self.permit().await?;
         match self.take(worker) {
-            Some(idle) => Ok(Lease { sender: idle.sender, delivery: idle.delivery, reused: true, permit }),
+            Some(idle) => Ok(Lease { connection: idle.connection, reused: true, permit }),
             // The rare case is on the heap: it would make every request's future as large.
             None => Box::pin(self.open(permit)).await,
         }
@@ -90,10 +82,8 @@ impl Pool {
 
     /// Puts a connection back whose response was read to its end.
     pub(super) fn give_back(&self, worker: usize, lease: Lease) {
-        if let Some(shelf) = self.shelves.get(worker)
-            && !lease.sender.is_closed()
-        {
-            lock(shelf).push(Idle { sender: lease.sender, delivery: lease.delivery, since: Instant::now() });
+        if let Some(shelf) = self.shelves.get(worker) {
+            lock(shelf).push(Idle { connection: lease.connection, since: Instant::now() });
         }
     }
 
@@ -109,13 +99,13 @@ impl Pool {
     /// The latest idle connection that can take a request now. Those before it that cannot are dropped, and so closed.
     fn take(&self, worker: usize) -> Option<Idle> {
         let mut shelf = lock(self.shelves.get(worker)?);
-        while let Some(idle) = shelf.pop() {
+        while let Some(mut idle) = shelf.pop() {
             if idle.since.elapsed() > IDLE {
                 // All below it are older.
                 shelf.clear();
                 return None;
             }
-            if idle.sender.is_ready() {
+            if idle.connection.is_quiet() {
                 return Some(idle);
             }
         }
@@ -127,23 +117,10 @@ impl Pool {
             self.close_an_idle_one();
         }
         let display = || self.address.display.clone();
-        let connecting = async {
-            let stream = self.address.dial().await.map_err(|error| ConnectError::Failed(display(), error))?;
-            let delivery = stream.delivery.clone();
-            let (sender, connection) =
-                http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| ConnectError::Broken(display(), error))?;
-            Ok((sender, connection, delivery))
-        };
-        let connected = tokio::time::timeout(self.connect_timeout, connecting).await;
-        let (sender, connection, delivery) = connected.map_err(|_| ConnectError::TimedOut(display(), self.connect_timeout))??;
-        let counted = Counted::new(&self.open);
-        tokio::spawn(async move {
-            let _counted = counted;
-            if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "upstream connection ended");
-            }
-        });
-        Ok(Lease { sender, delivery, reused: false, permit })
+        let connected = tokio::time::timeout(self.connect_timeout, self.address.dial(Counted::new(&self.open))).await;
+        let connected = connected.map_err(|_| ConnectError::TimedOut(display(), self.connect_timeout))?;
+        let stream = connected.map_err(|error| ConnectError::Failed(display(), error))?;
+        Ok(Lease { connection: Connection::new(stream), reused: false, permit })
     }
 
     /// Other workers' idle connections count too: one of them makes room.
@@ -157,15 +134,17 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long, on all shelves.
+    /// Closes what has been idle for too long, and what the application closed, on all shelves.
     pub(super) fn sweep(&self) {
         for shelf in &self.shelves {
-            lock(shelf).retain(|idle| idle.since.elapsed() <= IDLE && !idle.sender.is_closed());
+            lock(shelf).retain_mut(|idle| idle.since.elapsed() <= IDLE && idle.connection.is_quiet());
         }
     }
 }
 
-struct Counted(Arc<AtomicUsize>);
+/// One of the open connections, as long as it lives.
+#[derive(Debug)]
+pub(super) struct Counted(Arc<AtomicUsize>);
 
 impl Counted {
     fn new(open: &Arc<AtomicUsize>) -> Self {

@@ -12,7 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use sha1::{Digest, Sha1};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -39,24 +38,23 @@ pub(super) fn ask(wanted: &WantedUpgrade, headers: &mut HeaderMap) {
 pub(super) fn tunnel(
     conn: &Conn,
     lease: Lease,
-    mut response: Response<Incoming>,
+    mut headers: HeaderMap,
     wanted: WantedUpgrade,
     idle_timeout: Duration,
     expires: Option<i64>,
 ) -> Result<Response<ResponseBody>, UpstreamError> {
-    check(response.headers(), &wanted.key)?;
-    let upstream = hyper::upgrade::on(&mut response);
+    check(&headers, &wanted.key)?;
     let open = conn.open.clone();
     let lifetime = expires.map(|at| Duration::from_secs(u64::try_from(at.saturating_sub(unix_now())).unwrap_or(0)));
     tokio::spawn(async move {
+        let Lease { connection, permit, .. } = lease;
         // Both count as open until the tunnel ends.
-        let _held = (open, lease);
-        match tokio::try_join!(wanted.client, upstream) {
-            Ok((client, upstream)) => carry(TokioIo::new(client), TokioIo::new(upstream), idle_timeout, lifetime).await,
+        let _held = (open, permit);
+        match wanted.client.await {
+            Ok(client) => carry(TokioIo::new(client), connection, idle_timeout, lifetime).await,
             Err(error) => tracing::debug!(%error, "a tunnel did not open"),
         }
     });
-    let mut headers = std::mem::take(response.headers_mut());
     strip_response_hop_by_hop(&mut headers);
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));

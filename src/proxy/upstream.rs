@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri};
-use hyper::body::Incoming;
+use http::{Method, Response, StatusCode};
 use serde::Deserialize;
 
 use super::dial::Address;
+use super::http1::{self, Fault, Head, Outgoing};
 use super::patience::patiently;
 use super::pool::{ConnectError, Lease, Pool};
 use super::reject::Rejection;
 use super::upgrade;
 use crate::auth::Permit;
 use crate::inbound::{Conn, Inbound, WantedUpgrade, strip_response_hop_by_hop};
-use crate::payload::{Finished, Payload, Progress, ResponseBody};
+use crate::payload::{Progress, ResponseBody};
 use crate::types::{HumanDuration, Report};
 
 /// `[upstream]`: the application.
@@ -71,10 +71,19 @@ pub enum UpstreamError {
     TimedOut(Duration),
     /// 502.
     #[error("the exchange broke: {0}")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Fault),
     /// 502.
     #[error("the response is not one that can be passed on: {0}")]
     Invalid(&'static str),
+}
+
+impl From<Fault> for UpstreamError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Malformed(why) => Self::Invalid(why),
+            Fault::Io(_) | Fault::Closed | Fault::Body => Self::Broken(fault),
+        }
+    }
 }
 
 /// An application behind Doorward.
@@ -126,22 +135,17 @@ impl Upstream {
 
     /// Sends the request, and answers with the application's response once its head is there.
     pub async fn forward(&self, conn: &Conn, inbound: Inbound, permit: Permit) -> Result<Response<ResponseBody>, Rejection> {
-        let (method, target, host, mut headers, mut payload, wanted) = inbound.into_parts();
+        let (method, target, host, mut headers, payload, wanted) = inbound.into_parts();
         let progress = payload.progress();
         let max_bytes = payload.max_bytes();
         let verdict = payload.verdict();
         let host = if self.preserve_host { host.raw } else { self.own_host.clone() };
         headers.insert(header::HOST, host);
-        frame(&method, &mut payload, &mut headers);
         if let Some(wanted) = &wanted {
             upgrade::ask(wanted, &mut headers);
         }
         let binds = negotiates(&headers, header::AUTHORIZATION);
-        let mut request = Request::new(payload);
-        *request.uri_mut() = Uri::from(target);
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        let mut sent = self.send(conn.worker, request, &progress).await;
+        let mut sent = self.send(conn.worker, &method, |room| Outgoing::new(room, &method, &target, &mut headers, payload), &progress).await;
         // An answer that came before the body was found to be the one that was signed has to wait.
         if let (Some(verdict), Ok(_)) = (verdict, &sent)
             && !patiently(self.response_timeout, verdict.passed(), &progress).await.unwrap_or_default()
@@ -149,123 +153,72 @@ impl Upstream {
             sent = Err(UpstreamError::TimedOut(self.response_timeout));
         }
         // When the client's body failed, whatever the upstream made of it is only a consequence.
-        let (lease, response) = sent.map_err(|error| match progress.failure(max_bytes) {
+        let (lease, head) = sent.map_err(|error| match progress.failure(max_bytes) {
             Some(failure) => Rejection::Payload(failure),
             None => Rejection::Upstream(error),
         })?;
-        self.answer(conn, lease, response, wanted, binds, &permit).map_err(Rejection::Upstream)
+        self.answer(conn, lease, head, wanted, binds, &permit).map_err(Rejection::Upstream)
     }
 
     /// Sends on a kept connection; if that turns out to be closed before anything was sent, once more on a new one.
-    async fn send(&self, worker: usize, request: Request<Payload>, progress: &Progress) -> Result<(Lease, Response<Incoming>), UpstreamError> {
-        let mut lease = self.pool.lease(worker).await?;
-        match self.exchange(&mut lease, request, progress).await {
-            Ok(response) => Ok((lease, response)),
-            Err((UpstreamError::Broken(_), Some(unsent))) if lease.reused => {
-                let mut lease = self.pool.renew(lease).await?;
-                let response = self.exchange(&mut lease, *unsent, progress).await.map_err(|(error, _)| error)?;
-                Ok((lease, response))
-            }
-            Err((error, _)) => Err(error),
-        }
-    }
-
-    async fn exchange(
+    async fn send(
         &self,
-        lease: &mut Lease,
-        request: Request<Payload>,
+        worker: usize,
+        method: &Method,
+        request: impl FnOnce(Vec<u8>) -> Outgoing,
         progress: &Progress,
-    ) -> Result<Response<Incoming>, (UpstreamError, Option<Box<Request<Payload>>>)> {
-        let mut request = request;
-        request.body_mut().carried_by(&lease.delivery);
-        match patiently(self.response_timeout, lease.sender.try_send_request(request), progress).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(mut error)) => {
-                let unsent = error.take_message().map(Box::new);
-                Err((UpstreamError::Broken(error.into_error()), unsent))
-            }
-            Err(error) => Err((error, None)),
+    ) -> Result<(Lease, Head), UpstreamError> {
+        let mut lease = self.pool.lease(worker).await?;
+        let mut outgoing = request(lease.connection.room());
+        let mut answer = patiently(self.response_timeout, http1::exchange(&mut lease.connection, &mut outgoing, method), progress).await?;
+        if lease.reused && outgoing.is_untouched() && matches!(answer, Err(Fault::Io(_) | Fault::Closed)) {
+            lease = self.pool.renew(lease).await?;
+            answer = patiently(self.response_timeout, http1::exchange(&mut lease.connection, &mut outgoing, method), progress).await?;
         }
+        let head = answer?;
+        if outgoing.is_sent() {
+            lease.connection.sent(outgoing);
+        } else {
+            lease.connection = lease.connection.send_meanwhile(outgoing);
+        }
+        Ok((lease, head))
     }
 
     fn answer(
         &self,
         conn: &Conn,
         lease: Lease,
-        response: Response<Incoming>,
+        head: Head,
         wanted: Option<WantedUpgrade>,
         binds: bool,
         permit: &Permit,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
-        let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let Head { status, mut headers, reason, keeps, decoder } = head;
+        let switching = status == StatusCode::SWITCHING_PROTOCOLS;
         let refused_upgrade = wanted.is_some() && !switching;
         if switching {
             let wanted = wanted.ok_or(UpstreamError::Invalid("it switches protocols unasked"))?;
             let expires = permit.identity().and_then(|identity| identity.subject.expires);
-            return upgrade::tunnel(conn, lease, response, wanted, self.idle_timeout, expires);
+            return upgrade::tunnel(conn, lease, headers, wanted, self.idle_timeout, expires);
         }
-        check_response_framing(response.headers())?;
-        let keeps_connection = !binds && !negotiates(response.headers(), header::WWW_AUTHENTICATE);
-        let (mut parts, body) = response.into_parts();
-        strip_response_hop_by_hop(&mut parts.headers);
-        strip_asserted(&mut parts.headers);
-        if parts.status == StatusCode::NO_CONTENT {
+        let keeps = keeps && !refused_upgrade && !binds && !negotiates(&headers, header::WWW_AUTHENTICATE);
+        strip_response_hop_by_hop(&mut headers);
+        strip_asserted(&mut headers);
+        if status == StatusCode::NO_CONTENT {
             // RFC 9110 section 8.6; HTTP/2 clients take it for a broken stream.
-            parts.headers.remove(header::CONTENT_LENGTH);
+            headers.remove(header::CONTENT_LENGTH);
         }
         if refused_upgrade {
-            parts.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let (pool, worker) = (Arc::clone(&self.pool), conn.worker);
-        let finished = Finished::new(move |complete| {
-            if complete && keeps_connection && !refused_upgrade {
-                pool.give_back(worker, lease);
-            }
-        });
-        parts.version = http::Version::HTTP_11;
-        Ok(Response::from_parts(parts, ResponseBody::upstream(body, self.idle_timeout, clean_trailers, finished)))
-    }
-}
-
-/// Says where the body ends, in one canonical form, whatever the client wrote.
-fn frame(method: &Method, payload: &mut Payload, headers: &mut HeaderMap) {
-    use http_body::Body as _;
-    let may_be_silent = matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
-    match payload.size_hint().exact() {
-        Some(0) if may_be_silent => {}
-        Some(length) => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        let body = http1::read_answer(lease, decoder, keeps, (&self.pool, conn.worker), (self.idle_timeout, clean_trailers));
+        let mut response = Response::new(body);
+        (*response.status_mut(), *response.headers_mut()) = (status, headers);
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
         }
-        None => {
-            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
+        Ok(response)
     }
-}
-
-/// RFC 9112 section 6.3: an answer whose end could be read in two ways is not passed on.
-fn check_response_framing(headers: &HeaderMap) -> Result<(), UpstreamError> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(UpstreamError::Invalid("its Transfer-Encoding is not chunked alone"));
-        }
-        if headers.contains_key(header::CONTENT_LENGTH) {
-            return Err(UpstreamError::Invalid("it has both Transfer-Encoding and Content-Length"));
-        }
-    }
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
-    // HTTP/1.1 clients get the value as the application wrote it: "5, 5", "05" and "+5" have more than one reading.
-    if lengths.next().is_some_and(|length| !is_canonical_length(length.as_bytes())) {
-        return Err(UpstreamError::Invalid("its Content-Length is not a plain number"));
-    }
-    if lengths.next().is_some() {
-        return Err(UpstreamError::Invalid("it has more than one Content-Length"));
-    }
-    Ok(())
-}
-
-fn is_canonical_length(digits: &[u8]) -> bool {
-    digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || digits.first().is_some_and(|first| *first != b'0'))
 }
 
 /// NTLM and Negotiate bind an identity to a connection: one on which either was offered or used is never shared.
@@ -308,23 +261,6 @@ mod tests {
         }
         for value in ["Basic realm=\"x\"", "Bearer negotiated", ""] {
             assert!(!negotiates(&headers(&[("www-authenticate", value)]), header::WWW_AUTHENTICATE), "{value}");
-        }
-    }
-
-    #[test]
-    fn an_answer_says_in_one_way_where_it_ends() {
-        for lines in [&[][..], &[("content-length", "0")], &[("content-length", "50")], &[("transfer-encoding", "Chunked")]] {
-            assert!(check_response_framing(&headers(lines)).is_ok(), "{lines:?}");
-        }
-        for length in ["", "5, 5", "05", "00", "+5", "-5", "0x5", "5 5", "5,", "5.0"] {
-            assert!(check_response_framing(&headers(&[("content-length", length)])).is_err(), "{length:?}");
-        }
-        let mut twice = headers(&[("content-length", "5")]);
-        twice.append(header::CONTENT_LENGTH, HeaderValue::from_static("5"));
-        assert!(check_response_framing(&twice).is_err());
-        assert!(check_response_framing(&headers(&[("content-length", "5"), ("transfer-encoding", "chunked")])).is_err());
-        for coding in ["gzip", "gzip, chunked", "chunked, chunked", "identity", ""] {
-            assert!(check_response_framing(&headers(&[("transfer-encoding", coding)])).is_err(), "{coding:?}");
         }
     }
 }

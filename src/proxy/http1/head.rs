@@ -1,0 +1,226 @@
+//! Heads of messages: requests are written, answers are read.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, uri::PathAndQuery};
+use hyper::ext::ReasonPhrase;
+
+use super::Fault;
+use super::decoder::Decoder;
+
+/// Most header lines of an answer, and of its trailers.
+pub(super) const MAX_LINES: usize = 100;
+/// Longest head of an answer, in bytes. Applications set large cookies; none needs more than this.
+pub(super) const MAX_BYTES: usize = 256 * 1024;
+
+/// The head of an answer.
+#[derive(Debug)]
+pub(in crate::proxy) struct Head {
+    pub(in crate::proxy) status: StatusCode,
+    pub(in crate::proxy) headers: HeaderMap,
+    /// Where it is not the usual one of the status.
+    pub(in crate::proxy) reason: Option<ReasonPhrase>,
+    /// Whether another request may follow on the connection.
+    pub(in crate::proxy) keeps: bool,
+    /// Where its body ends.
+    pub(in crate::proxy) decoder: Decoder,
+}
+
+/// Writes the head of a request. None of its parts can hold a line end: their types see to that.
+pub(super) fn write(out: &mut Vec<u8>, method: &Method, target: &PathAndQuery, headers: &HeaderMap) {
+    for part in [method.as_str(), " ", target.as_str(), " HTTP/1.1\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Takes the head of an answer to `method` out of what has arrived; `None` while its end has not.
+pub(super) fn read(inbox: &mut BytesMut, method: &Method) -> Result<Option<Head>, Fault> {
+    let Some(end) = end(inbox) else {
+        return if inbox.len() > MAX_BYTES { Err(Fault::Malformed("its head is too long")) } else { Ok(None) };
+    };
+    let bytes = inbox.split_to(end).freeze();
+    let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
+    let mut parsed = httparse::Response::new(&mut lines);
+    let length = match parsed.parse(&bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Err(Fault::Malformed("its head ends in two places")),
+        Err(httparse::Error::TooManyHeaders) => return Err(Fault::Malformed("it has more than 100 header lines")),
+        Err(_) => return Err(Fault::Malformed("its head is not one of HTTP/1")),
+    };
+    if length != bytes.len() {
+        return Err(Fault::Malformed("its head ends in two places"));
+    }
+    let status: StatusCode = parsed.code.and_then(|code| code.try_into().ok()).ok_or(Fault::Malformed("its status is not a number from 100 on"))?;
+    let reason = parsed.reason.filter(|reason| !reason.is_empty() && status.canonical_reason() != Some(reason));
+    let reason = reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok());
+    let is_1_1 = parsed.version == Some(1);
+    let headers = headers(&bytes, parsed.headers)?;
+    let decoder = framing(&headers, status, method, is_1_1)?;
+    let keeps = if is_1_1 { !says(&headers, "close") } else { says(&headers, "keep-alive") };
+    Ok(Some(Head { status, headers, reason, keeps, decoder }))
+}
+
+/// Where an empty line ends what has arrived: after a line feed, alone or with its carriage return (RFC 9112 section 2.2).
+pub(super) fn end(bytes: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'\n', bytes).find_map(|at| match bytes.get(at + 1..)? {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+/// The lines as a map. The values are parts of `bytes`, not copies.
+pub(super) fn headers(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Fault> {
+    let mut headers = HeaderMap::with_capacity(lines.len());
+    for line in lines {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Fault::Malformed("the name of a header is not valid"))?;
+        let value =
+            HeaderValue::from_maybe_shared(bytes.slice_ref(line.value)).map_err(|_| Fault::Malformed("the value of a header is not valid"))?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn says(headers: &HeaderMap, option: &str) -> bool {
+    let lines = headers.get_all(header::CONNECTION);
+    lines.iter().flat_map(|line| line.as_bytes().split(|b| *b == b',')).any(|word| word.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+}
+
+/// RFC 9112 section 6.3: where the body of an answer ends. One whose end could be read in two ways is not passed on.
+fn framing(headers: &HeaderMap, status: StatusCode, method: &Method, is_1_1: bool) -> Result<Decoder, Fault> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    if let Some(coding) = coding {
+        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+            return Err(Fault::Malformed("its Transfer-Encoding is not chunked alone"));
+        }
+        if headers.contains_key(header::CONTENT_LENGTH) {
+            return Err(Fault::Malformed("it has both Transfer-Encoding and Content-Length"));
+        }
+        if !is_1_1 {
+            return Err(Fault::Malformed("it is of HTTP/1.0 and has a Transfer-Encoding"));
+        }
+    }
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next().map(|length| plain_number(length.as_bytes()).ok_or(Fault::Malformed("its Content-Length is not a plain number")));
+    let length = length.transpose()?;
+    if lengths.next().is_some() {
+        return Err(Fault::Malformed("it has more than one Content-Length"));
+    }
+    let has_no_body = *method == Method::HEAD || status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    Ok(match length {
+        _ if has_no_body => Decoder::Length(0),
+        Some(length) => Decoder::Length(length),
+        None if coding.is_some() => Decoder::chunked(),
+        None => Decoder::UntilClosed,
+    })
+}
+
+/// Clients get the value as the application wrote it: "5, 5", "05" and "+5" have more than one reading.
+fn plain_number(digits: &[u8]) -> Option<u64> {
+    let is_plain = digits.iter().all(u8::is_ascii_digit) && (digits == b"0" || digits.first().is_some_and(|first| *first != b'0'));
+    is_plain.then(|| std::str::from_utf8(digits).ok()?.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_all(bytes: &[u8]) -> Result<Option<Head>, Fault> {
+        read(&mut BytesMut::from(bytes), &Method::GET)
+    }
+
+    #[test]
+    fn an_answer_says_in_one_way_where_it_ends() {
+        for (lines, decoder) in [
+            ("", Decoder::UntilClosed),
+            ("Content-Length: 0\r\n", Decoder::Length(0)),
+            ("Content-Length: 50\r\n", Decoder::Length(50)),
+            ("Transfer-Encoding: Chunked\r\n", Decoder::chunked()),
+        ] {
+            let head = read_all(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes()).unwrap().unwrap();
+            assert_eq!(head.decoder, decoder, "{lines}");
+        }
+        for length in ["", "5, 5", "05", "00", "+5", "-5", "0x5", "5 5", "5,", "5.0", "18446744073709551616"] {
+            assert!(read_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").as_bytes()).is_err(), "{length:?}");
+        }
+        for lines in ["Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"] {
+            assert!(read_all(format!("HTTP/1.1 200 OK\r\n{lines}\r\n").as_bytes()).is_err(), "{lines:?}");
+        }
+        for coding in ["gzip", "gzip, chunked", "chunked, chunked", "identity", "", "chunked\r\nTransfer-Encoding: chunked"] {
+            assert!(read_all(format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n").as_bytes()).is_err(), "{coding:?}");
+        }
+        assert!(read_all(b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn answers_that_never_have_a_body_have_none_whatever_they_say() {
+        for status in [204, 304] {
+            let head = read_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 9\r\n\r\n").as_bytes()).unwrap().unwrap();
+            assert_eq!(head.decoder, Decoder::Length(0), "{status}");
+        }
+        let mut inbox = BytesMut::from(&b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"[..]);
+        assert_eq!(read(&mut inbox, &Method::HEAD).unwrap().unwrap().decoder, Decoder::Length(0));
+    }
+
+    #[test]
+    fn a_connection_is_kept_as_its_version_says_by_itself() {
+        for (head, keeps) in [
+            ("HTTP/1.1 200 OK\r\n\r\n", true),
+            ("HTTP/1.1 200 OK\r\nConnection: x, Close\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\n\r\n", false),
+            ("HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n\r\n", true),
+        ] {
+            assert_eq!(read_all(head.as_bytes()).unwrap().unwrap().keeps, keeps, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_is_read_when_its_empty_line_is_there_and_what_follows_stays() {
+        let whole = b"HTTP/1.1 404 Gone fishing\r\nX-A: 1\r\nx-a:2\r\n\r\nrest";
+        let end = whole.len() - 4;
+        for cut in 0..end {
+            let mut inbox = BytesMut::from(&whole[..cut]);
+            assert!(read(&mut inbox, &Method::GET).unwrap().is_none(), "{cut}");
+            assert_eq!(inbox.len(), cut);
+        }
+        let mut inbox = BytesMut::from(&whole[..]);
+        let head = read(&mut inbox, &Method::GET).unwrap().unwrap();
+        assert_eq!((head.status.as_u16(), head.reason.unwrap().as_bytes()), (404, &b"Gone fishing"[..]));
+        assert!(head.headers.get_all("x-a").iter().eq(["1", "2"]));
+        assert_eq!(inbox, "rest");
+        assert!(read_all(b"HTTP/1.1 200 OK\nX: 1\n\n").unwrap().is_some(), "line feeds alone");
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused() {
+        for head in [
+            "garbage\r\n\r\n",
+            "\r\n\r\n",
+            "HTTP/9.9 200 OK\r\n\r\n",
+            "HTTP/2 200 OK\r\n\r\n",
+            "HTTP/1.1 99 Low\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 abc OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX: a\0b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX: a\rb\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX : a\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX: a\r\n b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n: a\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nX\r\n\r\n",
+        ] {
+            assert!(read_all(head.as_bytes()).is_err(), "{head:?}");
+        }
+        assert!(read_all(&vec![b'x'; MAX_BYTES + 1]).is_err());
+        let many = |lines: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: 1\r\n".repeat(lines));
+        assert!(read_all(many(MAX_LINES).as_bytes()).unwrap().is_some());
+        assert!(read_all(many(MAX_LINES + 1).as_bytes()).is_err());
+    }
+}
