@@ -180,9 +180,12 @@ class Rig:
 
     def opaque_token(self, binary, config):
         """A token that Doorward itself gave out, from the store of `config`."""
-        done = subprocess.run([str(binary), "token", "issue", "--user", "alice", "--ttl", "24h", "--json", "--config", str(config)],
-                              cwd=self.folder, capture_output=True, text=True)
-        return json.loads(done.stdout)["token"] if done.returncode == 0 else fail(f"no token was issued: {done.stderr}")
+        return json.loads(self.command(binary, "token", "issue", "--user", "alice", "--ttl", "24h", "--json", "--config", config))["token"]
+
+    def command(self, *command, data=None):
+        """What a command that ends prints."""
+        done = subprocess.run(list(map(str, command)), cwd=self.folder, input=data, capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else fail(f"{' '.join(map(str, command[1:3]))} failed: {done.stderr}")
 
 
 class Process:

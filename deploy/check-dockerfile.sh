@@ -3,13 +3,14 @@
 #
 #   1. reads the Dockerfile: the last stage runs as a numbered user that is not root, has a health check and a stop signal,
 #      and copies nothing that .dockerignore keeps out
-#   2. builds with the Dockerfile's own cargo command in a folder that holds only what it copies
+#   2. builds with the Dockerfile's own command in a folder that holds only what it copies
 #   3. checks that the program needs only libraries, in versions, that debian:bookworm-slim has
 #   4. runs it as that user with a configuration that it cannot write to (in a bare root directory where this script may make one):
 #      the health check passes, the stop signal ends it with 0
 #
-# What it cannot check: that the two base images can be had, and the apt-get line.
-# Needs: bash, Rust, curl, python3, objdump (binutils). CARGO_TARGET_DIR is honoured, to build faster.
+# What it cannot check: that the two base images can be had, and the apt-get lines.
+# Needs: bash, Rust, curl, python3, objdump (binutils), and what deploy/optimise.sh needs unless OPTIMISE=no is set, as by --build-arg.
+# CARGO_TARGET_DIR is honoured, to build faster.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -49,17 +50,25 @@ mkdir "$work/build"
 while read -r source; do
     grep -qx "!$source" .dockerignore || fail "COPY $source: .dockerignore keeps it out"
     [ -e "$source" ] || fail "COPY $source: it does not exist"
-    cp -R "$source" "$work/build/"
+    cp -R --parents "$source" "$work/build/"
 done < <(awk 'toupper($1) == "COPY" && $2 !~ /^--from/ { for (i = 2; i < NF; i++) print $i }' Dockerfile)
 say "the Dockerfile says what it should: user $user, $stop_signal, health check '$health'"
 
 # --- 2. the build ------------------------------------------------------------------------------------------------
-build=$(sed -n 's/^RUN \(cargo build .*\)$/\1/p' Dockerfile)
+build=$(sed -n 's/^RUN \(.*cargo build .*\)$/\1/p' Dockerfile)
 [ -n "$build" ] || fail "no cargo build line"
-target=${CARGO_TARGET_DIR:-$work/target}
-say "running: $build"
-(cd "$work/build" && CARGO_TARGET_DIR=$target nice bash -c "$build")
-built=$target/release/doorward
+optimise=${OPTIMISE:-$(sed -n 's/^ARG OPTIMISE=//p' Dockerfile)}
+[ -n "$optimise" ] || fail "no ARG OPTIMISE"
+copied=$(last_stage | sed -n 's/^COPY --from=build \/src\/\(target\/[^ ]*\) .*$/\1/p')
+[ -n "$copied" ] || fail "nothing is copied from the build"
+if [ -n "${CARGO_TARGET_DIR:-}" ]; then
+    mkdir -p "$CARGO_TARGET_DIR"
+    ln -s "$(realpath "$CARGO_TARGET_DIR")" "$work/build/target"
+fi
+say "running with OPTIMISE=$optimise: $build"
+(cd "$work/build" && unset CARGO_TARGET_DIR && OPTIMISE=$optimise nice bash -c "$build")
+built=$work/build/$copied
+[ -x "$built" ] || fail "the build leaves no $copied"
 
 # --- 3. the libraries ----------------------------------------------------------------------------------------------
 libraries=$(ldd "$built" | awk '{ print $1 }' | xargs -n 1 basename | sort)

@@ -101,6 +101,7 @@ section "benchmarks: that they run"
 cargo bench --profile dev --locked --bench times -- --test
 cargo bench --profile dev --locked --bench allocations
 python3 -B benches/shape.py --doorward "$CARGO_TARGET_DIR/debug/doorward"
+python3 -B benches/training.py --doorward "$CARGO_TARGET_DIR/debug/doorward" --shape
 
 section "instructions a request"
 cargo build --profile gate --locked

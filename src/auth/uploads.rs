@@ -7,27 +7,30 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::types::Digest;
+
 /// The set. As long as the requests that are being read.
 #[derive(Debug, Default)]
-pub(super) struct Uploads(Mutex<HashSet<[u8; 32]>>);
+pub(super) struct Uploads(Mutex<HashSet<Digest>>);
 
 /// One request that is being read; leaves the set when dropped.
 #[derive(Debug)]
 pub(super) struct Upload<'a> {
     all: &'a Uploads,
-    signature: [u8; 32],
+    signature: Digest,
 }
 
 impl Uploads {
     /// `None` if a request with this signature is being read already.
     pub(super) fn enter(&self, signature: [u8; 32]) -> Option<Upload<'_>> {
+        let signature = Digest(signature);
         let new = self.lock().insert(signature);
         // Made only when new: dropping it would free the place of the one inside.
         new.then(|| Upload { all: self, signature })
     }
 
     /// A panic elsewhere cannot leave the set half changed.
-    fn lock(&self) -> MutexGuard<'_, HashSet<[u8; 32]>> {
+    fn lock(&self) -> MutexGuard<'_, HashSet<Digest>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

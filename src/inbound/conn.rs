@@ -6,6 +6,11 @@ use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use http::HeaderValue;
+
+use super::Host;
+use super::usual::{self, Remembered, Usual};
+
 pub use certificate::{ClientCertificate, Lapse, Verdict};
 
 /// Who is at the other end of a connection.
@@ -41,6 +46,8 @@ pub struct Conn {
     pub peer: Peer,
     /// The peer's address, without the port, as headers say it: written once for all requests.
     pub peer_text: Arc<str>,
+    /// The same as a header's value; `None` if it were none.
+    pub peer_value: Option<HeaderValue>,
     /// The port that it connected to; `None` for `unix:`.
     pub local_port: Option<u16>,
     /// Server name of the TLS handshake, lower case; `None` if the client sent none.
@@ -51,14 +58,36 @@ pub struct Conn {
     pub worker: usize,
     /// Alive as long as the connection, and as a tunnel that grew out of it: its place under the connection limit.
     pub open: Open,
+    remembered: Remembered,
 }
 
 impl Conn {
     /// `local_port`: the port that the peer connected to. `sni`: the server name that it sent, lower case.
     #[must_use]
     pub fn new(peer: Peer, local_port: Option<u16>, sni: Option<Arc<str>>, worker: usize, open: Open) -> Self {
-        let peer_text = peer.ip().map_or_else(|| "unix".into(), |ip| ip.to_string().into());
-        Self { peer, peer_text, local_port, sni, client_certificate: None, worker, open }
+        let peer_text: Arc<str> = peer.ip().map_or_else(|| "unix".into(), |ip| ip.to_string().into());
+        let peer_value = HeaderValue::from_str(&peer_text).ok();
+        Self { peer, peer_text, peer_value, local_port, sni, client_certificate: None, worker, open, remembered: Remembered::default() }
+    }
+
+    /// What is known of the host that a client wrote as `raw`, where it is the first that this connection was used for.
+    #[must_use]
+    pub fn usual(&self, raw: &HeaderValue) -> Option<&Usual> {
+        self.remembered.of(raw.as_bytes())
+    }
+
+    /// The host that a client wrote as `raw`, if it is the usual one.
+    pub(super) fn usual_host(&self, raw: &[u8]) -> Option<Host> {
+        self.remembered.of(raw).map(|usual| usual.host.clone())
+    }
+
+    /// Remembers the first host of the connection.
+    pub(super) fn remember(&self, host: &Host) {
+        self.remembered.first(|| {
+            let raw = HeaderValue::from_bytes(host.raw.as_bytes()).ok()?;
+            let host = Host { raw, ..host.clone() };
+            Some(Usual { port: usual::forwarded_port(&host, self.local_port), forwarded: usual::forwarded("", &self.peer_text, &host)?, host })
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where a request ends, what it expects, and whether it wants to become a tunnel.
+//! Which methods there are, where a request ends, what it expects, and whether it wants to become a tunnel.
 //!
 //! Over HTTP/1 `heads` has looked at the bytes before; here stands what is left of the head, and all of one over HTTP/2.
 
@@ -8,6 +8,37 @@ use http::{Method, Version};
 use super::Unclean;
 use super::heads::plain_number;
 use crate::payload::Payload;
+
+/// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
+/// lower case.
+pub(super) const METHODS: &[&str] = &[
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "MKCALENDAR",
+    "SEARCH",
+    "QUERY",
+    "ACL",
+    "BIND",
+    "UNBIND",
+    "REBIND",
+    "CHECKIN",
+    "CHECKOUT",
+    "VERSION-CONTROL",
+    "PURGE",
+];
 
 /// RFC 9112 section 6: one way to say where the body ends, in its canonical form.
 pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Unclean> {

@@ -1,14 +1,16 @@
 //! The one host that a request is for.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Uri, Version, header};
 
-use super::Unclean;
+use super::{Conn, Unclean};
 
 /// The host that a request is for: exactly one, said alike in all places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Host {
     /// Lower case, without the port. An IPv6 address keeps its brackets.
-    pub name: String,
+    pub name: Arc<str>,
     /// The port, if the client wrote one.
     pub port: Option<u16>,
     /// As the client sent it.
@@ -18,28 +20,33 @@ pub struct Host {
 impl Host {
     /// Takes the host out of the headers. HTTP/1: exactly one `Host`, and the target names none. HTTP/2: `:authority`, and
     /// a `Host` beside it only if it is the same.
-    pub(super) fn take(version: Version, uri: &Uri, headers: &mut HeaderMap) -> Result<Self, Unclean> {
-        let mut sent = headers.get_all(header::HOST).iter();
-        let host = sent.next().cloned();
-        if sent.next().is_some() {
+    pub(super) fn take(version: Version, uri: &Uri, headers: &mut HeaderMap, conn: &Conn) -> Result<Self, Unclean> {
+        if headers.get_all(header::HOST).iter().nth(1).is_some() {
             return Err(Unclean::Host("more than one Host header"));
         }
-        headers.remove(header::HOST);
+        let host = headers.remove(header::HOST);
         let raw = if version == Version::HTTP_2 {
-            let authority = uri.authority().ok_or(Unclean::Host("no :authority"))?;
-            let authority = HeaderValue::from_str(authority.as_str()).map_err(|_| Unclean::Host("the :authority is not a host"))?;
+            let authority = uri.authority().ok_or(Unclean::Host("no :authority"))?.as_str();
             if host.is_some_and(|host| host != authority) {
                 return Err(Unclean::Host(":authority and Host differ"));
             }
-            authority
+            if let Some(usual) = conn.usual_host(authority.as_bytes()) {
+                return Ok(usual);
+            }
+            HeaderValue::from_str(authority).map_err(|_| Unclean::Host("the :authority is not a host"))?
         } else {
             if uri.scheme().is_some() || uri.authority().is_some() {
                 return Err(Unclean::Target("the target names a scheme or a host"));
             }
             host.ok_or(Unclean::Host("no Host header"))?
         };
+        if let Some(usual) = conn.usual_host(raw.as_bytes()) {
+            return Ok(usual);
+        }
         let (name, port) = raw.to_str().ok().and_then(parse).ok_or(Unclean::Host("the host is not of the form name[:port]"))?;
-        Ok(Self { name, port, raw })
+        let host = Self { name: name.into(), port, raw };
+        conn.remember(&host);
+        Ok(host)
     }
 }
 

@@ -7,6 +7,7 @@
 mod conn;
 mod cookies;
 mod framing;
+mod header_names;
 mod heads;
 mod host;
 mod names;
@@ -15,6 +16,7 @@ mod query;
 mod target;
 mod told;
 mod unclean;
+mod usual;
 
 use std::sync::{Arc, OnceLock};
 
@@ -30,42 +32,13 @@ use told::Told;
 
 pub use conn::{ClientCertificate, Conn, Lapse, Open, Peer, Verdict};
 pub use cookies::holds as sends_cookie;
+pub use header_names::HeaderNames;
 pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
 pub use target::path_is_clear;
 pub use unclean::Unclean;
-
-/// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
-/// lower case.
-const METHODS: &[&str] = &[
-    "GET",
-    "HEAD",
-    "POST",
-    "PUT",
-    "PATCH",
-    "DELETE",
-    "OPTIONS",
-    "PROPFIND",
-    "PROPPATCH",
-    "MKCOL",
-    "COPY",
-    "MOVE",
-    "LOCK",
-    "UNLOCK",
-    "REPORT",
-    "MKCALENDAR",
-    "SEARCH",
-    "QUERY",
-    "ACL",
-    "BIND",
-    "UNBIND",
-    "REBIND",
-    "CHECKIN",
-    "CHECKOUT",
-    "VERSION-CONTROL",
-    "PURGE",
-];
+pub use usual::{Usual, forwarded, forwarded_port};
 
 /// How requests are cleaned.
 #[derive(Debug)]
@@ -110,7 +83,7 @@ impl Inbound {
     /// Makes a request safe, or says why it cannot be.
     pub fn clean(request: Request<Incoming>, conn: &Conn, cleaning: &Cleaning) -> Result<Self, Unclean> {
         let (mut parts, body) = request.into_parts();
-        if !METHODS.contains(&parts.method.as_str()) {
+        if !framing::METHODS.contains(&parts.method.as_str()) {
             return Err(Unclean::Method);
         }
         let headers = &mut parts.headers;
@@ -119,7 +92,7 @@ impl Inbound {
         }
         framing::check_framing(parts.version, headers)?;
         framing::check_expectation(headers)?;
-        let host = Host::take(parts.version, &parts.uri, headers)?;
+        let host = Host::take(parts.version, &parts.uri, headers, conn)?;
         let target = target::take(&parts.uri)?;
         let decoded = target::decode_path(target.path())?;
         let decoded_path = (decoded != target.path()).then(|| decoded.into_owned());

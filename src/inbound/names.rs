@@ -3,15 +3,26 @@
 //! CGI, WSGI, Rack and PHP fold a header's name into a variable: upper case, with `_` for every character that is not a
 //! letter or digit. `X_Forwarded_User`, `X.Forwarded.User` and `X-Forwarded-User` are then one. So names are compared folded.
 
-use std::collections::HashSet;
-
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Unclean;
 use crate::payload::CleanTrailers;
 
-/// Headers of one hop (RFC 9110 section 7.6.1 and its ancestors), and those that decide framing: never copied.
-const HOP_BY_HOP: &[&str] = &[
+/// A list of names and whether a name is one of them: compared with each literal, which the compiler does by their lengths.
+macro_rules! names {
+    ($(#[$doc:meta])* $list:ident, $holds:ident = $($name:literal,)+) => {
+        $(#[$doc])*
+        const $list: &[&str] = &[$($name,)+];
+
+        fn $holds(name: &HeaderName) -> bool {
+            matches!(name.as_str(), $($name)|+)
+        }
+    };
+}
+
+names! {
+    /// Headers of one hop (RFC 9110 section 7.6.1 and its ancestors), and those that decide framing: never copied.
+    HOP_BY_HOP, ends_here =
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -25,11 +36,22 @@ const HOP_BY_HOP: &[&str] = &[
     "content-length",
     "expect",
     "early-data",
-];
+}
 
 /// Those of a response. Its length stays: whoever sends it on frames it anew.
-const RESPONSE_HOP_BY_HOP: &[&str] =
-    &["connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authentication-info", "te", "transfer-encoding", "upgrade"];
+fn of_the_answer_ends_here(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
 
 /// What `Connection` may not take away: without these the request would be another one.
 const NOT_NOMINATED: &[HeaderName] = &[header::AUTHORIZATION, header::COOKIE, header::CONTENT_TYPE, header::CONTENT_ENCODING];
@@ -79,23 +101,51 @@ const ALWAYS_RESERVED: &[&str] = &[
     "x-arr-clientcert",
 ];
 
-/// Whole families that only a proxy may set, folded and without their `x_`.
-const RESERVED_X_FAMILIES: &[&str] = &["envoy_", "ssl_", "doorward_", "client_cert", "forwarded_tls_", "amzn_mtls_"];
-/// The one that begins otherwise: what nginx and Apache tell of a client's certificate.
-const RESERVED_FAMILY: &str = "ssl_client_";
-
-fn of_reserved_family(folded: &str) -> bool {
-    match folded.strip_prefix("x_") {
-        Some(rest) => RESERVED_X_FAMILIES.iter().any(|family| rest.starts_with(family)),
-        None => folded.starts_with(RESERVED_FAMILY),
+/// Whole families that only a proxy may set, and the one that begins otherwise: what nginx and Apache tell of a client's certificate.
+fn of_reserved_family(folded: &[u8]) -> bool {
+    match folded.strip_prefix(b"x_") {
+        Some(rest) => {
+            rest.starts_with(b"envoy_")
+                || rest.starts_with(b"ssl_")
+                || rest.starts_with(b"doorward_")
+                || rest.starts_with(b"client_cert")
+                || rest.starts_with(b"forwarded_tls_")
+                || rest.starts_with(b"amzn_mtls_")
+        }
+        None => folded.starts_with(b"ssl_client_"),
     }
 }
 
 /// The names that no client may send.
 #[derive(Debug)]
 pub struct ReservedNames {
-    exact: HashSet<Box<str>>,
-    aliases: HashSet<Box<str>>,
+    exact: Names,
+    aliases: Names,
+}
+
+/// Folded names by their lengths. A name that is looked up is compared with the few of its length: less work than to hash it.
+#[derive(Debug)]
+struct Names(Vec<Vec<Box<str>>>);
+
+impl Names {
+    fn of(names: impl Iterator<Item = String>) -> Self {
+        let mut lists: Vec<Vec<Box<str>>> = Vec::new();
+        for name in names {
+            if lists.len() <= name.len() {
+                lists.resize(name.len() + 1, Vec::new());
+            }
+            if let Some(list) = lists.get_mut(name.len())
+                && !list.iter().any(|known| **known == *name)
+            {
+                list.push(name.into());
+            }
+        }
+        Self(lists)
+    }
+
+    fn contains(&self, folded: &[u8]) -> bool {
+        self.0.get(folded.len()).is_some_and(|list| list.iter().any(|name| name.as_bytes() == folded))
+    }
 }
 
 impl ReservedNames {
@@ -103,8 +153,7 @@ impl ReservedNames {
     /// no other spelling, which would outlive their removal.
     #[must_use]
     pub fn new(more: impl IntoIterator<Item = HeaderName>, credentials: &[HeaderName]) -> Self {
-        let mut exact: HashSet<Box<str>> = ALWAYS_RESERVED.iter().map(|name| fold(name).into()).collect();
-        exact.extend(more.into_iter().map(|name| Box::from(fold(name.as_str()))));
+        let exact = Names::of(ALWAYS_RESERVED.iter().map(|name| fold(name)).chain(more.into_iter().map(|name| fold(name.as_str()))));
         // Names with a meaning of their own here: they may be sent, but not under an alias that an application folds into them.
         let standing = [
             "content-type",
@@ -127,9 +176,8 @@ impl ReservedNames {
             "www-authenticate",
         ];
         let credentials = credentials.iter().map(HeaderName::as_str);
-        let aliases =
-            HOP_BY_HOP.iter().chain(&standing).copied().chain(credentials).filter(|name| name.contains('-')).map(|name| fold(name).into()).collect();
-        Self { exact, aliases }
+        let all = HOP_BY_HOP.iter().chain(&standing).copied().chain(credentials);
+        Self { exact, aliases: Names::of(all.filter(|name| name.contains('-')).map(fold)) }
     }
 
     /// Whether a client may not send `name`.
@@ -142,15 +190,14 @@ impl ReservedNames {
             Some(folded) => folded,
             None => {
                 long = fold(name);
-                &long
+                long.as_bytes()
             }
         };
         if self.exact.contains(folded) || of_reserved_family(folded) {
             return true;
         }
         // The canonical spelling has hyphens and nothing else; any other spelling of a standing name is an alias.
-        let canonical = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        !canonical && self.aliases.contains(folded)
+        self.aliases.contains(folded) && !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     }
 
     /// Removes every reserved header.
@@ -184,7 +231,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<Option<HeaderV
             headers.remove(name);
         }
     }
-    remove_if(headers, |name| HOP_BY_HOP.contains(&name.as_str()));
+    remove_if(headers, ends_here);
     Ok(for_this_hop)
 }
 
@@ -194,13 +241,17 @@ pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
         .get_all(header::CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        // What most answers say, and no more than what is removed anyway.
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .filter(|name| name != header::CONTENT_LENGTH && name != header::SET_COOKIE && name != header::CONTENT_TYPE)
         .collect();
     for name in &listed {
         headers.remove(name);
     }
-    remove_if(headers, |name| RESPONSE_HOP_BY_HOP.contains(&name.as_str()));
+    headers.remove(header::CONNECTION);
+    remove_if(headers, of_the_answer_ends_here);
 }
 
 /// Looks at each header once: a message has fewer of them than there are names to look for.
@@ -215,12 +266,12 @@ fn fold(name: &str) -> String {
     name.bytes().map(fold_byte).map(char::from).collect()
 }
 
-fn fold_into<'b>(name: &str, buffer: &'b mut [u8; 64]) -> Option<&'b str> {
+fn fold_into<'b>(name: &str, buffer: &'b mut [u8; 64]) -> Option<&'b [u8]> {
     let folded = buffer.get_mut(..name.len())?;
     for (to, from) in folded.iter_mut().zip(name.bytes()) {
         *to = fold_byte(from);
     }
-    std::str::from_utf8(folded).ok()
+    Some(folded)
 }
 
 fn fold_byte(byte: u8) -> u8 {

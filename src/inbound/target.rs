@@ -30,23 +30,30 @@ pub(super) fn decode_path(path: &str) -> Result<Cow<'_, str>, Unclean> {
     if !path.is_ascii() {
         return Err(Unclean::Target("the path holds a raw byte outside ASCII"));
     }
-    let mut segments = decoded.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        // An empty last segment is a trailing slash; any other is "//".
-        if segment.is_empty() && segments.peek().is_some() {
+    // What stands before a slash is the end of a segment. An empty last segment is a trailing slash; any other is "//".
+    let mut before = 0;
+    for byte in decoded.bytes() {
+        if byte == b'/' && before == b'/' {
             return Err(Unclean::Target("the path holds an empty segment"));
         }
-        if segment.ends_with(['.', ' ']) {
-            return Err(Unclean::Target("a segment of the path ends in a dot or a blank"));
+        if byte == b'/' && ends_badly(before) {
+            return Err(Unclean::Target(BAD_END));
         }
+        before = byte;
     }
-    Ok(decoded)
+    if ends_badly(before) { Err(Unclean::Target(BAD_END)) } else { Ok(decoded) }
 }
 
 /// Whether `path` has one meaning only, as `decode_path` judges it.
 #[must_use]
 pub fn path_is_clear(path: &str) -> bool {
     decode_path(path).is_ok()
+}
+
+const BAD_END: &str = "a segment of the path ends in a dot or a blank";
+
+fn ends_badly(last: u8) -> bool {
+    matches!(last, b'.' | b' ')
 }
 
 fn refused_byte(byte: u8) -> Option<&'static str> {

@@ -97,7 +97,9 @@ impl Spool {
             return Poll::Ready(None);
         }
         if !self.memory.is_empty() {
-            let piece = self.memory.split_to(self.memory.len().min(CHUNK_BYTES)).freeze();
+            // A short body leaves as it is: to share its memory with nobody would cost an allocation.
+            let short = self.memory.len() <= CHUNK_BYTES;
+            let piece = if short { std::mem::take(&mut self.memory) } else { self.memory.split_to(CHUNK_BYTES) }.freeze();
             self.drained += piece.len() as u64;
             return Poll::Ready(Some(Ok(piece)));
         }

@@ -8,7 +8,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
 use crate::auth::{CredentialNames, Permit};
-use crate::inbound::{Conn, Inbound, sends_cookie};
+use crate::inbound::{Conn, HeaderNames, Inbound, forwarded, forwarded_port, sends_cookie};
 use crate::types::unix_now;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -23,13 +23,16 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 #[derive(Debug)]
 pub struct Stamp {
     identity: IdentityStamp,
-    credentials: CredentialNames,
+    /// Headers that may carry a credential of a scheme.
+    credentials: HeaderNames,
+    /// Cookies that may.
+    cookies: Vec<String>,
     /// Query parameters that may carry a credential of a scheme.
     parameters: Vec<&'static str>,
     /// What the application is told of the caller, under whatever names.
-    asserted: Vec<HeaderName>,
+    asserted: HeaderNames,
     /// Written by the stamp, and read from clients by a scheme: what a client sent never reaches the application.
-    shared: Vec<HeaderName>,
+    shared: HeaderNames,
 }
 
 impl Stamp {
@@ -40,8 +43,14 @@ impl Stamp {
         credentials.headers.push(header::AUTHORIZATION);
         credentials.headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         credentials.headers.dedup();
-        let (asserted, shared) = (identity.reserved(), identity.shared_names());
-        Self { identity, credentials, parameters: Vec::new(), asserted, shared }
+        Self {
+            credentials: HeaderNames::new(credentials.headers),
+            cookies: credentials.cookies,
+            parameters: Vec::new(),
+            asserted: HeaderNames::new(identity.reserved()),
+            shared: HeaderNames::new(identity.shared_names()),
+            identity,
+        }
     }
 
     /// Also takes these query parameters off every request.
@@ -62,8 +71,7 @@ impl Stamp {
     /// Whether these headers hold a credential of any configured scheme.
     #[must_use]
     pub fn sees_credentials(&self, headers: &HeaderMap) -> bool {
-        self.credentials.headers.iter().any(|name| headers.contains_key(name))
-            || self.credentials.cookies.iter().any(|name| sends_cookie(headers, name))
+        headers.keys().any(|name| self.credentials.contains(name)) || self.cookies.iter().any(|name| sends_cookie(headers, name))
     }
 
     /// Stamps a request that was cleaned and permitted.
@@ -71,9 +79,7 @@ impl Stamp {
         if !forward_credentials {
             self.forget_credentials(inbound, permit);
         }
-        for name in &self.shared {
-            inbound.headers_mut().remove(name);
-        }
+        self.shared.remove_from(inbound.headers_mut());
         describe(inbound, conn, request_id);
         if let Some(identity) = permit.identity() {
             let (method, target) = (inbound.method().clone(), inbound.target().clone());
@@ -98,16 +104,12 @@ impl Stamp {
 
     /// What is asserted to the application is not told to the client, should the application echo it.
     pub fn conceal(&self, answer: &mut HeaderMap) {
-        for name in &self.asserted {
-            answer.remove(name);
-        }
+        self.asserted.remove_from(answer);
     }
 
     fn forget_credentials(&self, inbound: &mut Inbound, permit: &Permit) {
-        for name in &self.credentials.headers {
-            inbound.headers_mut().remove(name);
-        }
-        for name in &self.credentials.cookies {
+        self.credentials.remove_from(inbound.headers_mut());
+        for name in &self.cookies {
             inbound.forget_cookie(name);
         }
         if !self.parameters.is_empty() {
@@ -124,22 +126,26 @@ impl Stamp {
 /// `X-Forwarded-*`, `Forwarded` (RFC 7239), the request id and the trace. Only the addresses of a trusted proxy are extended;
 /// all else is replaced.
 fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
-    let peer = &*conn.peer_text;
-    let host = inbound.host().raw.clone();
-    let earlier = inbound.forwarded_for().map(nodes).unwrap_or_default();
-    // Put together without format!, which costs more than all the rest here.
-    let (open, close) = if peer.contains(':') { ("\"[", "]\"") } else { ("", "") };
-    let forwarded = [&earlier, "for=", open, peer, close, ";host=\"", host.to_str().unwrap_or_default(), "\";proto=https"].concat();
-    let port = inbound.host().port.or(conn.local_port).unwrap_or(443);
-    let chain = inbound.forwarded_for().map_or_else(|| peer.to_owned(), |earlier| [earlier, ", ", peer].concat());
+    let host = inbound.host();
+    // Without a proxy in front all but the id is as it was for the last request.
+    let usual = conn.usual(&host.raw);
+    let port = usual.map_or_else(|| forwarded_port(host, conn.local_port), |usual| usual.port.clone());
+    // Addresses, a checked host and an id of our own: always valid. A value that were not is left out, never replaced by the client's.
+    let (chain, forwarded) = match (inbound.forwarded_for(), usual) {
+        (None, Some(usual)) => (conn.peer_value.clone(), Some(usual.forwarded.clone())),
+        (None, None) => (conn.peer_value.clone(), forwarded("", &conn.peer_text, host)),
+        (Some(earlier), _) => {
+            (HeaderValue::try_from([earlier, ", ", &conn.peer_text].concat()).ok(), forwarded(&nodes(earlier), &conn.peer_text, host))
+        }
+    };
+    let host = host.raw.clone();
     let headers = inbound.headers_mut();
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
     headers.insert(X_FORWARDED_HOST, host);
-    headers.insert(X_FORWARDED_PORT, HeaderValue::from(port));
+    headers.insert(X_FORWARDED_PORT, port);
     trace(headers, request_id);
-    // Addresses, a checked host and an id of our own: always valid. A value that were not is left out, never replaced by the client's.
-    for (name, value) in [(X_FORWARDED_FOR, chain), (header::FORWARDED, forwarded), (X_REQUEST_ID, request_id.to_owned())] {
-        if let Ok(value) = HeaderValue::try_from(value) {
+    for (name, value) in [(X_FORWARDED_FOR, chain), (header::FORWARDED, forwarded), (X_REQUEST_ID, HeaderValue::from_str(request_id).ok())] {
+        if let Some(value) = value {
             headers.insert(name, value);
         }
     }
@@ -166,6 +172,8 @@ fn nodes(chain: &str) -> String {
     text
 }
 
+/// The length of `VERSION-TRACE-PARENT-FLAGS`.
+const TRACE_BYTES: usize = 55;
 /// As many digits as the id of a trace has.
 const NOUGHT: &str = "00000000000000000000000000000000";
 
@@ -180,7 +188,10 @@ fn trace(headers: &mut HeaderMap, request_id: &str) {
     // Ids of requests have 24 digits, and more after four thousand million requests. The last 16 are the parent's.
     let missing = NOUGHT.get(request_id.len()..).unwrap_or_default();
     let parent = request_id.get(request_id.len().saturating_sub(16)..).unwrap_or_default();
-    let trace = ["00-", missing, request_id, "-", parent, "-00"].concat();
+    let mut trace = String::with_capacity(TRACE_BYTES);
+    for part in ["00-", missing, request_id, "-", parent, "-00"] {
+        trace.push_str(part);
+    }
     if is_trace_parent(trace.as_bytes())
         && let Ok(trace) = HeaderValue::try_from(trace)
     {
@@ -190,16 +201,22 @@ fn trace(headers: &mut HeaderMap, request_id: &str) {
 
 /// `VERSION-TRACE-PARENT-FLAGS` in lower-case hex; neither id is nought, and version ff does not exist.
 fn is_trace_parent(value: &[u8]) -> bool {
-    let Some((known, rest)) = value.split_at_checked(55) else { return false };
-    let mut parts = known.split(|b| *b == b'-');
-    let lengths = [2, 32, 16, 2];
-    let sound = lengths
-        .iter()
-        .all(|length| parts.next().is_some_and(|part| part.len() == *length && part.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b))));
-    let nought = |part: Option<&[u8]>| part.is_none_or(|part| part.iter().all(|b| *b == b'0'));
-    let (trace, parent) = (known.get(3..35), known.get(36..52));
-    let longer = !rest.is_empty();
-    sound && !nought(trace) && !nought(parent) && !known.starts_with(b"ff") && (!longer || (rest.starts_with(b"-") && !known.starts_with(b"00")))
+    let Some((known, rest)) = value.split_at_checked(TRACE_BYTES) else { return false };
+    let Some((version, known)) = known.split_at_checked(3) else { return false };
+    let Some((trace, known)) = known.split_at_checked(33) else { return false };
+    let Some((parent, flags)) = known.split_at_checked(17) else { return false };
+    let sound = is_hex_before_hyphen(version) & is_hex_before_hyphen(trace) & is_hex_before_hyphen(parent) & is_hex(flags);
+    let nought = |part: &[u8]| part.iter().all(|b| matches!(b, b'0' | b'-'));
+    sound && !nought(trace) && !nought(parent) && version != b"ff-" && (rest.is_empty() || (rest.starts_with(b"-") && version != b"00-"))
+}
+
+fn is_hex_before_hyphen(part: &[u8]) -> bool {
+    part.split_last().is_some_and(|(last, digits)| *last == b'-' && is_hex(digits))
+}
+
+/// Lower case alone. Looks at all digits alike, without an early end: that is faster.
+fn is_hex(digits: &[u8]) -> bool {
+    digits.iter().fold(true, |hex, b| hex & (b.is_ascii_digit() | (b'a'..=b'f').contains(b)))
 }
 
 #[cfg(test)]

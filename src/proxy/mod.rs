@@ -3,6 +3,7 @@
 mod dial;
 mod forwarded;
 mod http1;
+mod ids;
 mod patience;
 mod pool;
 mod recorded;
@@ -14,7 +15,6 @@ mod upgrade;
 pub mod upstream;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderValue};
@@ -29,6 +29,7 @@ use crate::telemetry::{AccessEntry, Telemetry};
 pub use forwarded::Stamp;
 #[doc(hidden)]
 pub use http1::probe as answers;
+pub use ids::RequestIds;
 pub use recorded::{Recorded, Unjudged};
 pub use reject::Rejection;
 pub use route::{Route, RouteTable};
@@ -132,33 +133,12 @@ impl Proxy {
     }
 }
 
-/// Makes ids that no other request of this process, and hardly one of another, bears. They are not secret.
-#[derive(Debug)]
-pub struct RequestIds {
-    /// 16 hexadecimal digits.
-    process: String,
-    next: AtomicU64,
-}
-
-impl Default for RequestIds {
-    fn default() -> Self {
-        let mut seed = [0; 8];
-        // Without randomness ids of two processes may be alike; nothing is decided by them.
-        let _ = aws_lc_rs::rand::fill(&mut seed);
-        Self { process: format!("{:016x}", u64::from_ne_bytes(seed)), next: AtomicU64::new(0) }
-    }
-}
-
-impl RequestIds {
-    fn next(&self) -> String {
-        format!("{}{:08x}", self.process, self.next.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
 /// The access-log entry while the request is on its way.
 struct AccessLog<'a> {
     entry: AccessEntry,
     progress: Option<Arc<Progress>>,
+    /// Since when schemes are asked. Nobody is asked on a public route.
+    judging: Option<Instant>,
     telemetry: &'a Telemetry,
 }
 
@@ -176,8 +156,8 @@ impl<'a> AccessLog<'a> {
                 "HTTP/1.0"
             },
             method: request.method().clone(),
-            host: String::new(),
-            path: shown(request.uri().path()),
+            host: None,
+            path: if telemetry.writes_lines() { shown(request.uri().path()) } else { String::new() },
             route: None,
             scheme: None,
             user: None,
@@ -190,11 +170,11 @@ impl<'a> AccessLog<'a> {
             upstream: Duration::ZERO,
             broken: false,
         };
-        Self { entry, progress: None, telemetry }
+        Self { entry, progress: None, judging: None, telemetry }
     }
 
     fn cleaned(&mut self, inbound: &mut Inbound) {
-        self.entry.host.clone_from(&inbound.host().name);
+        self.entry.host = Some(Arc::clone(&inbound.host().name));
         if let Some(id) = inbound.request_id() {
             id.clone_into(&mut self.entry.request_id);
         }
@@ -203,13 +183,13 @@ impl<'a> AccessLog<'a> {
 
     fn routed(&mut self, route: &Route) {
         self.entry.route = Some(Arc::clone(&route.metrics));
-        self.entry.auth = self.entry.started.elapsed();
+        self.judging = matches!(route.access, auth::Access::Accept(_)).then(Instant::now);
     }
 
     fn authenticated(&mut self, identity: Option<&auth::Identity>) {
-        self.entry.auth = self.entry.started.elapsed().saturating_sub(self.entry.auth);
+        self.judged();
         if let Some(identity) = identity {
-            self.entry.user = Some(identity.subject.user.clone());
+            self.entry.user = self.telemetry.writes_lines().then(|| identity.subject.user.clone());
             self.entry.scheme = Some(Arc::clone(&identity.scheme));
         }
     }
@@ -228,23 +208,32 @@ impl<'a> AccessLog<'a> {
         self.entry.code = rejection.public().1;
         self.entry.cause = Some(causes(rejection));
         if let Rejection::Unauthenticated(..) = rejection {
-            self.entry.auth = self.entry.started.elapsed().saturating_sub(self.entry.auth);
+            self.judged();
+        }
+    }
+
+    fn judged(&mut self) {
+        if let Some(since) = self.judging.take() {
+            self.entry.auth = since.elapsed();
         }
     }
 }
 
 impl Witness for AccessLog<'_> {
     fn attempted(&mut self, scheme: Option<&Scheme>, outcome: &Result<(), &AuthError>) {
+        if let Some(scheme) = scheme {
+            self.entry.scheme = Some(Arc::clone(&scheme.name));
+        }
         let (outcome, reason) = match outcome {
-            Ok(()) => ("ok", "none"),
+            Ok(()) => match (scheme, &self.entry.route) {
+                (Some(scheme), Some(route)) => return self.telemetry.admitted(route, &scheme.name),
+                (None, _) | (_, None) => ("ok", "none"),
+            },
             Err(AuthError::Refused(refusal) | AuthError::RefusedAs(refusal, _)) => ("refused", refusal.code()),
             Err(AuthError::Unavailable(_)) => ("unavailable", "unavailable"),
             Err(AuthError::Payload(_)) => ("refused", "body"),
         };
         self.telemetry.auth(scheme.map_or("none", |scheme| &scheme.name), outcome, reason);
-        if let Some(scheme) = scheme {
-            self.entry.scheme = Some(Arc::clone(&scheme.name));
-        }
     }
 }
 
@@ -253,6 +242,10 @@ const SHOWN_CHARS: usize = 2048;
 
 /// A path for the log. Lines wait in a queue of bounded length: none of them may be as long as a client likes.
 fn shown(path: &str) -> String {
+    // A path has no more characters than bytes.
+    if path.len() <= SHOWN_CHARS {
+        return path.to_owned();
+    }
     match path.char_indices().nth(SHOWN_CHARS) {
         Some((cut, _)) => format!("{}…", path.get(..cut).unwrap_or_default()),
         None => path.to_owned(),

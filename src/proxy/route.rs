@@ -113,7 +113,7 @@ impl RouteTable {
 
     /// Whether the request's host is ours and the one of the TLS handshake: else 421.
     pub fn direct(&self, conn: &Conn, inbound: &Inbound) -> Result<(), Rejection> {
-        let host = inbound.host().name.as_str();
+        let host = &*inbound.host().name;
         if conn.sni.as_deref().is_some_and(|sni| sni != host) {
             return Err(Rejection::Misdirected("the host is not the one of the TLS handshake"));
         }

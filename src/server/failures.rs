@@ -165,7 +165,7 @@ fn record(telemetry: &Telemetry, conn: &Conn, protocol: &'static str, (status, c
         peer: conn.peer.address(),
         protocol,
         method: Method::from_bytes(b"-").unwrap_or_default(),
-        host: String::new(),
+        host: None,
         path: String::new(),
         route: None,
         scheme: None,

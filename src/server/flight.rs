@@ -6,15 +6,14 @@
 //! limited.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -139,27 +138,37 @@ where
 {
     fn execute(&self, future: F) {
         let watched = self.next.lock().unwrap_or_else(PoisonError::into_inner).take().zip(self.period);
-        let telemetry = self.telemetry.clone();
-        tokio::spawn(async move {
-            let run = AssertUnwindSafe(async move {
-                let future = pin!(future);
-                match watched {
-                    Some((progress, period)) => Stream { future, progress, period, seen: 0, timer: None }.await,
-                    None => {
-                        future.await;
-                    }
-                }
-            });
-            if run.catch_unwind().await.is_err() {
-                telemetry.panicked();
-            }
-        });
+        let watch = watched.map(|(progress, period)| Watch { progress, period, seen: 0, timer: None });
+        // A stream is some kilobytes: it goes to the heap at once, and is not moved from one future into another before.
+        tokio::spawn(Stream { future: Box::pin(future), watch, telemetry: self.telemetry.clone() });
     }
 }
 
 /// One stream. Ending it early makes h2 reset the stream.
-struct Stream<'a, F> {
-    future: Pin<&'a mut F>,
+struct Stream<F> {
+    future: Pin<Box<F>>,
+    watch: Option<Watch>,
+    telemetry: Telemetry,
+}
+
+impl<F: Future> Future for Stream<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        match catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx))) {
+            Ok(Poll::Ready(_)) => Poll::Ready(()),
+            Ok(Poll::Pending) => this.watch.as_mut().map_or(Poll::Pending, |watch| watch.poll(cx)),
+            Err(_) => {
+                this.telemetry.panicked();
+                Poll::Ready(())
+            }
+        }
+    }
+}
+
+/// Whether a stream's client takes what it is sent.
+struct Watch {
     progress: Arc<Progress>,
     period: Duration,
     seen: u64,
@@ -167,24 +176,19 @@ struct Stream<'a, F> {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<F: Future> Future for Stream<'_, F> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = &mut *self;
-        if this.future.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        let now = this.progress.0.load(Ordering::Relaxed);
+impl Watch {
+    /// Ready when the client has taken too long for a piece. To be asked whenever the stream waits.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = self.progress.0.load(Ordering::Relaxed);
         if now.is_multiple_of(2) {
-            this.timer = None;
+            self.timer = None;
             return Poll::Pending;
         }
-        if this.timer.is_none() || now != this.seen {
-            this.seen = now;
-            this.timer = Some(Box::pin(sleep_until(Instant::now() + this.period)));
+        if self.timer.is_none() || now != self.seen {
+            self.seen = now;
+            self.timer = Some(Box::pin(sleep_until(Instant::now() + self.period)));
         }
-        match &mut this.timer {
+        match &mut self.timer {
             Some(timer) => timer.as_mut().poll(cx),
             None => Poll::Pending,
         }

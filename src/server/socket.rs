@@ -236,6 +236,10 @@ impl AsyncWrite for Paced {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, pieces: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // One piece, as most answers are, costs the kernel less in its own way.
+        if let [piece] = pieces {
+            return self.poll_write(cx, piece);
+        }
         let outcome = match &mut self.socket {
             Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
             Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),

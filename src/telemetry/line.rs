@@ -30,8 +30,8 @@ pub struct AccessEntry {
     pub protocol: &'static str,
     /// Method.
     pub method: http::Method,
-    /// Host, without port; empty if the request had no usable one.
-    pub host: String,
+    /// Host, without port; `None` if the request had no usable one.
+    pub host: Option<Arc<str>>,
     /// Path without the query.
     pub path: String,
     /// The route's counters and name; `None` if none was found.
@@ -116,7 +116,7 @@ fn json(timed: &Timed, time: &str, peer: &str, out: &mut Vec<u8>) -> serde_json:
         request_id: &entry.request_id,
         peer,
         method: entry.method.as_str(),
-        host: &entry.host,
+        host: entry.host.as_deref().unwrap_or_default(),
         path: &entry.path,
         protocol: entry.protocol,
         route: entry.route.as_ref().map(|route| &*route.name),
@@ -172,7 +172,7 @@ fn readable(timed: &Timed, time: &str, peer: &str) -> String {
     let entry = &timed.entry;
     let mut line = String::with_capacity(256);
     let _ = write!(line, "{time} {} {} ", entry.status, entry.method);
-    escape(&entry.host, &mut line);
+    escape(entry.host.as_deref().unwrap_or_default(), &mut line);
     escape(&entry.path, &mut line);
     line.push(' ');
     escape(entry.user.as_deref().unwrap_or("-"), &mut line);

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -53,6 +53,8 @@ pub struct RouteMetrics {
     classes: Classes,
     total: Histogram,
     upstream: Histogram,
+    /// How often the scheme let somebody in that first did on this route: mostly there is no other.
+    admissions: OnceLock<(Box<str>, Counter)>,
 }
 
 #[derive(Debug)]
@@ -164,6 +166,7 @@ impl Metrics {
             },
             total: self.totals.get_or_create_owned(&label),
             upstream: self.upstreams.get_or_create_owned(&label),
+            admissions: OnceLock::new(),
             name: Arc::clone(&name),
         });
         routes.insert(name, Arc::clone(&made));
@@ -191,6 +194,16 @@ impl Metrics {
 
     pub(super) fn auth(&self, scheme: &str, outcome: &'static str, reason: &'static str) {
         self.auth.get_or_create(&AuthLabels { scheme: scheme.to_owned(), outcome, reason }).inc();
+    }
+
+    pub(super) fn admitted(&self, route: &RouteMetrics, scheme: &str) {
+        let labels = || AuthLabels { scheme: scheme.to_owned(), outcome: "ok", reason: "none" };
+        let (usual, count) = route.admissions.get_or_init(|| (scheme.into(), self.auth.get_or_create_owned(&labels())));
+        if **usual == *scheme {
+            count.inc();
+        } else {
+            self.auth.get_or_create(&labels()).inc();
+        }
     }
 
     pub(super) fn panicked(&self) {

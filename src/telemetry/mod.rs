@@ -118,6 +118,12 @@ impl Telemetry {
         self.metrics.route(name)
     }
 
+    /// Whether anybody reads what only lines tell: who does not write it need not copy it.
+    #[must_use]
+    pub fn writes_lines(&self) -> bool {
+        self.access.is_some()
+    }
+
     /// Counts the request and queues its line. Never blocks: when the queue is full the line is dropped and counted.
     pub fn record(&self, entry: AccessEntry) {
         let total = entry.started.elapsed();
@@ -130,6 +136,11 @@ impl Telemetry {
     /// Counts one authentication: `doorward_auth_total{scheme,outcome,reason}`. `scheme` is the configured name, or `none`.
     pub fn auth(&self, scheme: &str, outcome: &'static str, reason: &'static str) {
         self.metrics.auth(scheme, outcome, reason);
+    }
+
+    /// Counts that `scheme` let somebody in on a route, as [`Telemetry::auth`] would: outcome `ok`, reason `none`.
+    pub fn admitted(&self, route: &RouteMetrics, scheme: &str) {
+        self.metrics.admitted(route, scheme);
     }
 
     /// Counts a panic that ended one connection.

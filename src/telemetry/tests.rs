@@ -30,7 +30,7 @@ fn entry() -> AccessEntry {
         peer: Some("192.0.2.1:4711".parse().unwrap()),
         protocol: "HTTP/1.1",
         method: http::Method::GET,
-        host: "app.example.com".to_owned(),
+        host: Some("app.example.com".into()),
         path: "/a".to_owned(),
         route: None,
         scheme: None,
@@ -83,7 +83,7 @@ fn nothing_that_a_client_sends_forges_a_line_or_reaches_a_terminal() {
         let captured = Captured::default();
         let telemetry = Telemetry::with_output(text, Box::new(captured.clone())).unwrap();
         telemetry.record(AccessEntry {
-            host: EVIL.to_owned(),
+            host: Some(EVIL.into()),
             path: EVIL.to_owned(),
             user: Some(EVIL.to_owned()),
             cause: Some(EVIL.to_owned()),
@@ -148,6 +148,21 @@ fn a_stuck_log_drops_lines_and_counts_them_but_stops_nobody() {
         .unwrap();
     assert_eq!(dropped, 9000 - 8192);
     drop(release);
+}
+
+#[test]
+fn each_scheme_of_a_route_has_its_own_count_of_those_it_let_in() {
+    let telemetry = Telemetry::without_output();
+    let (route, other) = (telemetry.route("/api/**"), telemetry.route("/**"));
+    for (route, scheme) in [(&route, "corp"), (&route, "keys"), (&route, "corp"), (&other, "keys"), (&other, "corp")] {
+        telemetry.admitted(route, scheme);
+    }
+    telemetry.auth("corp", "ok", "none");
+    let text = telemetry.render();
+    for (scheme, count) in [("corp", 4), ("keys", 2)] {
+        let line = format!("doorward_auth_total{{scheme=\"{scheme}\",outcome=\"ok\",reason=\"none\"}} {count}\n");
+        assert!(text.contains(&line), "{text}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod address;
 mod claim;
 mod clock;
+mod digest;
 pub mod json;
 mod moment;
 mod name;
@@ -16,6 +17,7 @@ mod units;
 pub use address::AddressBlock;
 pub use claim::claim;
 pub use clock::Clock;
+pub use digest::Digest;
 pub use moment::{LAST_SECOND, Moment, whole_seconds};
 pub use name::valid_user_name;
 pub use pattern::{HostPattern, PathPattern};

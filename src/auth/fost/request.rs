@@ -73,15 +73,27 @@ pub(super) fn read(head: &Head<'_>) -> Result<Signed, Refusal> {
     let (key, tag) = key_and_tag(sent)?;
     let time = one(head, &TIMESTAMP)?;
     let seconds = timestamp::parse(time).ok_or(Refusal::Malformed("X-FOST-Timestamp is not YYYY-MM-DD HH:MM:SS"))?;
-    let (names, values) = signed_headers(head)?;
-    let user = match names.contains(&USER) {
-        true => Some(user_name(one(head, &USER)?)?),
-        false if head.headers.contains_key(USER) => return Err(Refusal::Malformed("X-FOST-User is not among the signed headers")),
-        false => None,
+    let list = one(head, &HEADERS)?;
+    let (mut document, mut user) = (begun(head.method, head.path.as_bytes(), time, head.path.len() + list.len()), None);
+    let values = document.len();
+    signed_headers(head, list, |name, value| {
+        if *name == USER {
+            user = Some(value);
+        }
+        document.extend_from_slice(value);
+        document.push(b'\n');
+    })?;
+    let user = match user {
+        Some(value) => Some(user_name(value)?),
+        None if head.headers.contains_key(USER) => return Err(Refusal::Malformed("X-FOST-User is not among the signed headers")),
+        None => None,
     };
-    let document = |path: &str| beginning(head.method, path.as_bytes(), time, &values);
-    let decoded = decoded_path(head.path).map(|path| document(&path));
-    Ok(Signed { key, tag, seconds, user, beginning: document(head.path), decoded })
+    let decoded = decoded_path(head.path).map(|path| {
+        let mut decoded = begun(head.method, path.as_bytes(), time, document.len());
+        decoded.extend_from_slice(document.get(values..).unwrap_or_default());
+        decoded
+    });
+    Ok(Signed { key, tag, seconds, user, beginning: document, decoded })
 }
 
 impl Signed {
@@ -108,25 +120,23 @@ pub(super) fn tag(text: &str) -> Result<Tag, Refusal> {
     signing::tag(text).ok_or(Refusal::Malformed("the signature is not the base64 of 20 bytes"))
 }
 
-/// The names that `X-FOST-Headers` lists, and the values that they stand for.
-fn signed_headers<'a>(head: &Head<'a>) -> Result<(Vec<HeaderName>, Vec<&'a [u8]>), Refusal> {
-    let list = one(head, &HEADERS)?;
-    let (mut names, mut values) = (Vec::new(), Vec::new());
-    for word in list.split(|b| *b == b' ').filter(|word| !word.is_empty()) {
+/// Shows the names that `X-FOST-Headers` lists, and the values that they stand for.
+fn signed_headers<'a>(head: &Head<'a>, list: &'a [u8], mut each: impl FnMut(&HeaderName, &'a [u8])) -> Result<(), Refusal> {
+    let words = || list.split(|b| *b == b' ').filter(|word| !word.is_empty());
+    for (at, word) in words().enumerate() {
         let name = HeaderName::from_bytes(word).map_err(|_| Refusal::Malformed("X-FOST-Headers holds what is not a header's name"))?;
-        if names.contains(&name) {
+        if words().take(at).any(|earlier| earlier.eq_ignore_ascii_case(word)) {
             return Err(Refusal::Malformed("X-FOST-Headers lists a header twice"));
         }
-        if names.is_empty() && name != HEADERS {
+        if at == 0 && name != HEADERS {
             return Err(Refusal::Malformed("X-FOST-Headers does not name itself first"));
         }
-        values.push(one(head, &name)?);
-        names.push(name);
+        each(&name, one(head, &name)?);
     }
-    if names.is_empty() {
+    if words().next().is_none() {
         return Err(Refusal::Malformed("X-FOST-Headers does not name itself first"));
     }
-    Ok((names, values))
+    Ok(())
 }
 
 /// The one value of a header.
@@ -149,14 +159,20 @@ fn user_name(value: &[u8]) -> Result<String, Refusal> {
 
 /// The document up to PAYLOAD. The signer makes it too.
 pub(super) fn beginning(method: &Method, path: &[u8], timestamp: &[u8], values: &[&[u8]]) -> Vec<u8> {
-    let mut document = Vec::with_capacity(64 + path.len() + values.iter().map(|v| v.len() + 1).sum::<usize>());
-    for (bytes, end) in [(method.as_str().as_bytes(), b' '), (path, b'\n'), (timestamp, b'\n')] {
-        document.extend_from_slice(bytes);
-        document.push(end);
-    }
+    let mut document = begun(method, path, timestamp, path.len() + values.iter().map(|v| v.len() + 1).sum::<usize>());
     for value in values {
         document.extend_from_slice(value);
         document.push(b'\n');
+    }
+    document
+}
+
+/// The document up to the headers' values, for which there is some room.
+fn begun(method: &Method, path: &[u8], timestamp: &[u8], room: usize) -> Vec<u8> {
+    let mut document = Vec::with_capacity(64 + room);
+    for (bytes, end) in [(method.as_str().as_bytes(), b' '), (path, b'\n'), (timestamp, b'\n')] {
+        document.extend_from_slice(bytes);
+        document.push(end);
     }
     document
 }

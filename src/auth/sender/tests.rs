@@ -16,7 +16,7 @@ const TOKEN: &str = "eyJh.eyJz.c2ln";
 
 fn host(text: &'static str) -> Host {
     let (name, port) = parse_host(text).unwrap();
-    Host { name, port, raw: HeaderValue::from_static(text) }
+    Host { name: name.into(), port, raw: HeaderValue::from_static(text) }
 }
 
 fn jkt(signer: &Signer) -> String {

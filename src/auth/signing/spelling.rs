@@ -22,8 +22,9 @@ pub(in crate::auth) fn can_be_a_name(name: &str) -> bool {
 pub(in crate::auth) fn tag<const N: usize>(text: &str) -> Option<[u8; N]> {
     use base64::Engine as _;
     // Longer than any signature: nobody makes us decode more.
-    let decoded = (text.len() <= 64).then(|| base64::engine::general_purpose::STANDARD.decode(text).ok())?;
-    decoded?.try_into().ok()
+    let (text, mut decoded) = ((text.len() <= 64).then_some(text)?, [0; 48]);
+    let length = base64::engine::general_purpose::STANDARD.decode_slice(text, &mut decoded).ok()?;
+    decoded.get(..length)?.try_into().ok()
 }
 
 /// Whether `other` is another spelling of `name` that applications fold into one variable with it (`x_tenant` into `x-tenant`). It would

@@ -13,10 +13,13 @@ use tokio::io::AsyncWrite;
 use super::Fault;
 use crate::payload::Payload;
 
+/// A piece of a body up to this length is copied behind the head: one part costs the kernel less than three.
+const COPIED: usize = 4096;
+
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 const LAST_CHUNK_AFTER_DATA: &[u8] = b"\r\n0\r\n\r\n";
 
-/// A request, as far as it is not sent yet. What waits to be written lies in three parts, so that a body is never copied:
+/// A request, as far as it is not sent yet. What waits to be written lies in three parts, so that a long body is never copied:
 /// the head or a chunk's size, a piece of the body, and what ends the chunk.
 #[derive(Debug)]
 pub(in crate::proxy) struct Outgoing {
@@ -113,7 +116,8 @@ impl Outgoing {
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<Result<(), Fault>> {
         self.awaits_client = false;
         loop {
-            let awaits_client = !self.has_piece() && self.body.is_some() && self.poll_piece(cx)?.is_pending();
+            let has_room = !self.has_piece() && self.before.len() - self.written <= COPIED;
+            let awaits_client = has_room && self.body.is_some() && self.poll_piece(cx)?.is_pending();
             ready!(self.poll_write(cx, to))?;
             if self.body.is_none() {
                 ready!(Pin::new(to).poll_flush(cx))?;
@@ -164,7 +168,12 @@ impl Outgoing {
                 }
             }
         }
-        self.piece = piece;
+        if piece.len() <= COPIED {
+            self.before.extend_from_slice(&piece);
+            self.before.extend_from_slice(std::mem::take(&mut self.after));
+        } else {
+            self.piece = piece;
+        }
         Ok(())
     }
 
@@ -180,8 +189,12 @@ impl Outgoing {
     fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
         while self.has_bytes() {
             let before = self.before.get(self.written..).unwrap_or_default();
-            let parts = [IoSlice::new(before), IoSlice::new(&self.piece), IoSlice::new(self.after)];
-            let written = ready!(Pin::new(&mut *to).poll_write_vectored(cx, &parts))?;
+            let written = ready!(if self.has_piece() {
+                let parts = [IoSlice::new(before), IoSlice::new(&self.piece), IoSlice::new(self.after)];
+                Pin::new(&mut *to).poll_write_vectored(cx, &parts)
+            } else {
+                Pin::new(&mut *to).poll_write(cx, before)
+            })?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

@@ -34,7 +34,7 @@ impl Encoding {
     /// Writes one value. It must not be empty, and what readers of headers would change or cut is refused: control
     /// characters anywhere and blanks at either end.
     pub(super) fn value(self, text: &str) -> Result<HeaderValue, Unstampable> {
-        HeaderValue::from_bytes(self.encode(text)?.as_bytes()).map_err(|_| Unstampable("a value cannot be written into a header"))
+        HeaderValue::from_maybe_shared(bytes::Bytes::from(self.encode(text)?)).map_err(|_| Unstampable("a value cannot be written into a header"))
     }
 
     /// Writes a list, joined by commas. An element with a comma would be read as two.

@@ -35,6 +35,7 @@ use self::fost::Fost;
 use self::keys::Keys;
 use self::settings::Names;
 use crate::auth::{Subject, claim, valid_user_name};
+use crate::inbound::HeaderNames;
 use crate::types::Report;
 
 pub use self::assertion::AssertionError;
@@ -53,7 +54,7 @@ pub struct IdentityStamp {
     assertion_header: HeaderName,
     encoding: Encoding,
     mapped: Vec<(HeaderName, Attribute)>,
-    reserved: Vec<HeaderName>,
+    reserved: HeaderNames,
     keys: Keys,
     signs_hmac: bool,
     signs_message: bool,
@@ -104,7 +105,7 @@ impl IdentityStamp {
             assertion_header: names.assertion,
             encoding,
             mapped: names.mapped,
-            reserved: names.reserved,
+            reserved: HeaderNames::new(names.reserved),
             signs_hmac: kinds.hmac,
             signs_message: kinds.message,
             keys,
@@ -117,16 +118,14 @@ impl IdentityStamp {
     /// Every header name that this stamp may write, and `also_strip`: no client may send one, in any spelling.
     #[must_use]
     pub fn reserved(&self) -> Vec<HeaderName> {
-        self.reserved.clone()
+        self.reserved.iter().cloned().collect()
     }
 
     /// Writes the user header, the mapped headers and the signatures into `headers`, each exactly once.
     /// `target` is the path and query exactly as sent upstream; `now` is Unix seconds.
     pub fn write(&self, subject: &Subject, method: &Method, target: &str, now: i64, headers: &mut HeaderMap) -> Result<(), Unstampable> {
         // Nothing of these can be left of a client's request; and nothing is left of it where an attribute is absent.
-        for name in &self.reserved {
-            headers.remove(name);
-        }
+        self.reserved.remove_from(headers);
         if !valid_user_name(&subject.user) {
             return Err(Unstampable("the user has no name that an application can be told"));
         }

@@ -78,7 +78,7 @@ impl IdentityStamp {
                 || *name == self.assertion_header
                 || self.mapped.iter().any(|(mapped, _)| mapped == name)
         };
-        for reserved in &self.reserved {
+        for reserved in self.reserved.iter() {
             let fold = names::folded(reserved.as_str());
             let alike: Vec<&str> = received.headers.iter().map(|(name, _)| name.as_str()).filter(|name| names::folded(name) == fold).collect();
             match alike.as_slice() {

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Mutex;
 
 use super::super::Unavailable;
+use crate::types::Digest;
 
 const SOURCE: &str = "replay memory";
 
@@ -19,7 +20,7 @@ pub(super) struct Memory {
 
 #[derive(Debug)]
 struct Used {
-    signatures: HashSet<[u8; 32]>,
+    signatures: HashSet<Digest>,
     buckets: BTreeMap<i64, Vec<[u8; 32]>>,
     /// The latest second whose bucket was forgotten. A clock that is set back must not let its signatures in again.
     forgotten: Option<i64>,
@@ -35,13 +36,18 @@ impl Memory {
         // After a panic under the lock nobody knows what was noted: refuse.
         let mut used = self.used.lock().map_err(|_| Unavailable::new(SOURCE, "it broke"))?;
         used.forget(now);
-        if until < now || used.forgotten.is_some_and(|forgotten| until <= forgotten) || used.signatures.contains(&signature) {
+        if until < now || used.forgotten.is_some_and(|forgotten| until <= forgotten) {
             return Ok(false);
         }
         if used.signatures.len() >= self.capacity {
+            if used.signatures.contains(&Digest(signature)) {
+                return Ok(false);
+            }
             return Err(Unavailable::new(SOURCE, format_args!("full of {} signatures that could come again", self.capacity)));
         }
-        used.signatures.insert(signature);
+        if !used.signatures.insert(Digest(signature)) {
+            return Ok(false);
+        }
         used.buckets.entry(until).or_default().push(signature);
         Ok(true)
     }
@@ -55,7 +61,7 @@ impl Memory {
         if bucket.is_empty() {
             used.buckets.remove(&until);
         }
-        used.signatures.remove(signature);
+        used.signatures.remove(&Digest(*signature));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -68,7 +74,7 @@ impl Used {
         while let Some(bucket) = self.buckets.first_entry().filter(|bucket| *bucket.key() < now) {
             self.forgotten = self.forgotten.max(Some(*bucket.key()));
             for signature in bucket.remove() {
-                self.signatures.remove(&signature);
+                self.signatures.remove(&Digest(signature));
             }
         }
     }
