@@ -69,8 +69,8 @@ pub(crate) fn is_clean(inbound: &Inbound) {
     path_has_one_meaning(inbound);
 
     let host = inbound.host();
-    assert_eq!(parse_host(host.raw.to_str().unwrap()), Some((host.name.clone(), host.port)));
-    assert_eq!(host.name, host.name.to_ascii_lowercase());
+    assert_eq!(parse_host(host.raw.to_str().unwrap()), Some((host.name.to_string(), host.port)));
+    assert_eq!(*host.name, host.name.to_ascii_lowercase());
 
     for name in inbound.headers().keys() {
         let folded: String = name.as_str().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
