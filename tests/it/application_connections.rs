@@ -126,6 +126,21 @@ async fn what_follows_an_answer_never_reaches_another_request() {
 }
 
 #[tokio::test]
+async fn a_connection_that_answered_head_serves_no_other_request() {
+    let (address, mut told) = application(|mut stream| {
+        head(&mut stream).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").unwrap();
+        // From here on a body that should not be might come at any time.
+        stream.read(&mut [0; 1]).map_or(true, |length| length == 0)
+    });
+    let gate = before(address).await;
+    for proto in BOTH {
+        assert_eq!(gate.call("HEAD", "/x").proto(proto).send().await.status, 200, "{proto:?}");
+        assert!(within("the end of the connection", told.recv()).await.unwrap(), "{proto:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_an_application_says_unasked_never_reaches_a_request() {
     let (said, now) = mpsc::channel();
     let said = std::sync::Mutex::new(said);

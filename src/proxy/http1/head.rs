@@ -68,7 +68,8 @@ pub(super) fn read(inbox: &mut BytesMut, scanned: &mut usize, method: &Method) -
     let is_1_1 = parsed.version == Some(1);
     let headers = headers(&bytes, parsed.headers)?;
     let decoder = framing(&headers, status, method, is_1_1)?;
-    let keeps = !says(&headers, "close") && (is_1_1 || says(&headers, "keep-alive"));
+    // Some applications answer HEAD with a body all the same. Should it come late, it would be the next request's answer.
+    let keeps = *method != Method::HEAD && !says(&headers, "close") && (is_1_1 || says(&headers, "keep-alive"));
     Ok(Some(Head { status, headers, reason, keeps, decoder }))
 }
 
@@ -173,7 +174,8 @@ mod tests {
             assert_eq!(head.decoder, Decoder::Length(0), "{status}");
         }
         let mut inbox = BytesMut::from(&b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"[..]);
-        assert_eq!(read(&mut inbox, &mut 0, &Method::HEAD).unwrap().unwrap().decoder, Decoder::Length(0));
+        let head = read(&mut inbox, &mut 0, &Method::HEAD).unwrap().unwrap();
+        assert_eq!((head.decoder, head.keeps), (Decoder::Length(0), false));
     }
 
     #[test]
