@@ -148,7 +148,8 @@ fn follow(bytes: &[u8]) -> (Vec<Message>, Found) {
         }
         let between = matches!(heads.part, Part::Head) && !heads.head.begun && !heads.head.blank && heads.partial.is_empty();
         if let Some(last) = messages.last_mut().filter(|last| between && last.body.is_none()) {
-            let head = String::from_utf8_lossy(&bytes[start..body_start]).to_ascii_lowercase();
+            // Without the empty lines before it: a line of the request that begins like a header is none.
+            let head = String::from_utf8_lossy(&bytes[start..body_start]).trim_start().to_ascii_lowercase();
             let raw = &bytes[body_start..=at.max(body_start.saturating_sub(1))];
             last.body = Some(if head.contains("\ntransfer-encoding:") { decoded(raw) } else { raw.len() });
             start = at + 1;
