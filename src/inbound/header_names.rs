@@ -2,36 +2,50 @@
 
 use http::header::{HeaderMap, HeaderName};
 
-/// Names of headers by their lengths: mostly none of them is there, and a look at each header that is there finds it out.
-#[derive(Debug, Default)]
-pub struct HeaderNames(Vec<Vec<HeaderName>>);
+/// Names by their lengths. A name that is looked up is compared with the few of its length: less work than to hash it.
+#[derive(Debug)]
+pub struct NamesByLength<N>(Vec<Vec<N>>);
 
-impl HeaderNames {
+/// Names of headers: mostly none of them is there, and a look at each header that is there finds it out.
+pub type HeaderNames = NamesByLength<HeaderName>;
+
+impl<N> Default for NamesByLength<N> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<N: AsRef<[u8]>> NamesByLength<N> {
     /// These names.
     #[must_use]
-    pub fn new(names: impl IntoIterator<Item = HeaderName>) -> Self {
-        let mut lists: Vec<Vec<HeaderName>> = Vec::new();
+    pub fn new(names: impl IntoIterator<Item = N>) -> Self {
+        let mut all = Self::default();
         for name in names {
-            let length = name.as_str().len();
-            if lists.len() <= length {
-                lists.resize(length + 1, Vec::new());
+            let length = name.as_ref().len();
+            if all.0.len() <= length {
+                all.0.resize_with(length + 1, Vec::new);
             }
-            lists.get_mut(length).into_iter().for_each(|list| list.push(name.clone()));
+            if let Some(list) = all.0.get_mut(length).filter(|list| !list.iter().any(|known| known.as_ref() == name.as_ref())) {
+                list.push(name);
+            }
         }
-        Self(lists)
+        all
     }
 
-    /// Whether `name` is one of them.
+    /// Whether `name` is one of them, byte for byte.
     #[must_use]
-    pub fn contains(&self, name: &HeaderName) -> bool {
-        self.0.get(name.as_str().len()).is_some_and(|list| list.contains(name))
+    pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
+        let name = name.as_ref();
+        self.0.get(name.len()).is_some_and(|list| list.iter().any(|known| known.as_ref() == name))
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &HeaderName> {
+    pub fn iter(&self) -> impl Iterator<Item = &N> {
         self.0.iter().flatten()
     }
+}
 
+impl HeaderNames {
     /// Removes all of them.
     pub fn remove_from(&self, headers: &mut HeaderMap) {
         if headers.keys().any(|name| self.contains(name)) {

@@ -6,6 +6,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Unclean;
+use super::header_names::NamesByLength;
 use crate::payload::CleanTrailers;
 
 /// A list of names and whether a name is one of them: compared with each literal, which the compiler does by their lengths.
@@ -119,33 +120,8 @@ fn of_reserved_family(folded: &[u8]) -> bool {
 /// The names that no client may send.
 #[derive(Debug)]
 pub struct ReservedNames {
-    exact: Names,
-    aliases: Names,
-}
-
-/// Folded names by their lengths. A name that is looked up is compared with the few of its length: less work than to hash it.
-#[derive(Debug)]
-struct Names(Vec<Vec<Box<str>>>);
-
-impl Names {
-    fn of(names: impl Iterator<Item = String>) -> Self {
-        let mut lists: Vec<Vec<Box<str>>> = Vec::new();
-        for name in names {
-            if lists.len() <= name.len() {
-                lists.resize(name.len() + 1, Vec::new());
-            }
-            if let Some(list) = lists.get_mut(name.len())
-                && !list.iter().any(|known| **known == *name)
-            {
-                list.push(name.into());
-            }
-        }
-        Self(lists)
-    }
-
-    fn contains(&self, folded: &[u8]) -> bool {
-        self.0.get(folded.len()).is_some_and(|list| list.iter().any(|name| name.as_bytes() == folded))
-    }
+    exact: NamesByLength<String>,
+    aliases: NamesByLength<String>,
 }
 
 impl ReservedNames {
@@ -153,7 +129,7 @@ impl ReservedNames {
     /// no other spelling, which would outlive their removal.
     #[must_use]
     pub fn new(more: impl IntoIterator<Item = HeaderName>, credentials: &[HeaderName]) -> Self {
-        let exact = Names::of(ALWAYS_RESERVED.iter().map(|name| fold(name)).chain(more.into_iter().map(|name| fold(name.as_str()))));
+        let exact = NamesByLength::new(ALWAYS_RESERVED.iter().map(|name| fold(name)).chain(more.into_iter().map(|name| fold(name.as_str()))));
         // Names with a meaning of their own here: they may be sent, but not under an alias that an application folds into them.
         let standing = [
             "content-type",
@@ -177,7 +153,7 @@ impl ReservedNames {
         ];
         let credentials = credentials.iter().map(HeaderName::as_str);
         let all = HOP_BY_HOP.iter().chain(&standing).copied().chain(credentials);
-        Self { exact, aliases: Names::of(all.filter(|name| name.contains('-')).map(fold)) }
+        Self { exact, aliases: NamesByLength::new(all.filter(|name| name.contains('-')).map(fold)) }
     }
 
     /// Whether a client may not send `name`.

@@ -30,10 +30,10 @@ pub(in crate::proxy) struct Connection {
     io: Io,
     /// What has arrived and was not taken yet.
     inbox: BytesMut,
-    /// Memory for the next request's head.
-    room: Vec<u8>,
     /// How many bytes of it are known to hold no end of a head.
     scanned: usize,
+    /// Memory for the next request's head.
+    room: Vec<u8>,
     /// How much is read at once.
     appetite: usize,
     /// Whether the inbox was ever larger than what an idle connection keeps: what is left of it may be a part of that.
@@ -219,24 +219,24 @@ impl AsyncRead for Connection {
 /// See [`AsyncRead`] of it.
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        ready!(self.whole())?.poll_write(cx, bytes)
+        self.whole()?.poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.whole())?.poll_flush(cx)
+        self.whole()?.poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.whole())?.poll_shutdown(cx)
+        self.whole()?.poll_shutdown(cx)
     }
 }
 
 impl Connection {
-    fn whole(self: Pin<&mut Self>) -> Poll<io::Result<Pin<&mut Stream>>> {
-        Poll::Ready(match &mut self.get_mut().io {
+    fn whole(self: Pin<&mut Self>) -> io::Result<Pin<&mut Stream>> {
+        match &mut self.get_mut().io {
             Io::Whole(stream) => Ok(Pin::new(stream)),
             Io::Reading(..) => Err(io::ErrorKind::BrokenPipe.into()),
-        })
+        }
     }
 }
 
