@@ -2,12 +2,12 @@
 
 use std::hash::{Hash, Hasher};
 
-/// 32 bytes of SHA-256. All of them are compared; a table hashes the first eight, which are as good as random: to make many begin
+/// Bytes of SHA-256, all 32 where nothing else is said. All of them are compared; a table hashes the first eight, which are as good as random: to make many begin
 /// alike costs far more than to send as many requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digest(pub [u8; 32]);
+pub struct Digest<const N: usize = 32>(pub [u8; N]);
 
-impl Hash for Digest {
+impl<const N: usize> Hash for Digest<N> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0.first_chunk().map_or(0, |first| u64::from_ne_bytes(*first)));
     }
