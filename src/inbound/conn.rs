@@ -86,7 +86,8 @@ impl Conn {
         self.remembered.first(|| {
             let raw = HeaderValue::from_bytes(host.raw.as_bytes()).ok()?;
             let host = Host { raw, ..host.clone() };
-            Some(Usual { port: usual::forwarded_port(&host, self.local_port), forwarded: usual::forwarded("", &self.peer_text, &host)?, host })
+            let lines = usual::described(&host, self, self.peer_value.as_ref()?, &usual::forwarded("", &self.peer_text, &host)?);
+            Some(Usual { host, lines })
         });
     }
 }

@@ -10,7 +10,9 @@ mod framing;
 mod header_names;
 mod heads;
 mod host;
+mod lines;
 mod names;
+mod parts;
 mod proxied;
 mod query;
 mod target;
@@ -35,10 +37,12 @@ pub use cookies::holds as sends_cookie;
 pub use header_names::HeaderNames;
 pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};
+pub use lines::{Lines, write_line};
 pub use names::{ReservedNames, strip_response_hop_by_hop};
+pub use parts::Parts;
 pub use target::path_is_clear;
 pub use unclean::Unclean;
-pub use usual::{Usual, forwarded, forwarded_port};
+pub use usual::{DESCRIBED, Usual, described, forwarded};
 
 /// How requests are cleaned.
 #[derive(Debug)]
@@ -71,6 +75,7 @@ pub struct Inbound {
     decoded_path: Option<String>,
     host: Host,
     headers: HeaderMap,
+    described: Lines,
     proxy_authorization: Option<HeaderValue>,
     payload: Payload,
     upgrade: Option<WantedUpgrade>,
@@ -115,6 +120,7 @@ impl Inbound {
             decoded_path,
             host,
             headers: parts.headers,
+            described: Lines::default(),
             proxy_authorization,
             payload,
             upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
@@ -169,6 +175,11 @@ impl Inbound {
     #[must_use]
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
+    }
+
+    /// Has these lines sent behind the headers: they hold none of their names.
+    pub fn describe(&mut self, lines: Lines) {
+        self.described = lines;
     }
 
     /// The body.
@@ -257,8 +268,9 @@ impl Inbound {
 
     /// Takes the request apart for the upstream.
     #[must_use]
-    pub fn into_parts(self) -> (Method, PathAndQuery, Host, HeaderMap, Payload, Option<WantedUpgrade>) {
-        (self.method, self.target, self.host, self.headers, self.payload, self.upgrade)
+    pub fn into_parts(self) -> Parts {
+        let Self { method, target, host, headers, described, payload, upgrade, .. } = self;
+        Parts { method, target, host, headers, described, payload, upgrade }
     }
 }
 

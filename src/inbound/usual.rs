@@ -2,19 +2,18 @@
 
 use std::sync::OnceLock;
 
-use http::HeaderValue;
+use http::header::FORWARDED;
+use http::{HeaderName, HeaderValue};
 
-use super::Host;
+use super::{Conn, Host, Lines};
 
-/// The host that the connection's first request was for, and what headers say of it.
+/// The host that the connection's first request was for, and what headers say of such requests.
 #[derive(Debug, Clone)]
 pub struct Usual {
     /// The host. Its text is a copy: it keeps no request's head alive.
     pub(super) host: Host,
-    /// `X-Forwarded-Port`.
-    pub port: HeaderValue,
-    /// `Forwarded`, where no proxy stands before the connection.
-    pub forwarded: HeaderValue,
+    /// What headers say of them, where no proxy stands before the connection: see [`described`].
+    pub lines: Lines,
 }
 
 /// Written once, by the first request. Requests for another host find nothing here.
@@ -33,10 +32,26 @@ impl Remembered {
     }
 }
 
-/// `X-Forwarded-Port`: what the client wrote, else the port that it connected to.
+/// The names of the lines that are written of each request.
+pub const DESCRIBED: [HeaderName; 6] =
+    [X_FORWARDED_PROTO, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_FOR, FORWARDED, HeaderName::from_static("x-request-id")];
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What headers say of a request's way: `addresses` those that it came from, `forwarded` the same as an element of `Forwarded`.
+/// Its port is what the client wrote, else the one that it connected to.
 #[must_use]
-pub fn forwarded_port(host: &Host, local_port: Option<u16>) -> HeaderValue {
-    HeaderValue::from(host.port.or(local_port).unwrap_or(443))
+pub fn described(host: &Host, conn: &Conn, addresses: &HeaderValue, forwarded: &HeaderValue) -> Lines {
+    let mut lines = Lines::with_capacity(256);
+    lines.push(&X_FORWARDED_PROTO, &HeaderValue::from_static("https"));
+    lines.push(&X_FORWARDED_HOST, &host.raw);
+    lines.push(&X_FORWARDED_PORT, &HeaderValue::from(host.port.or(conn.local_port).unwrap_or(443)));
+    lines.push(&X_FORWARDED_FOR, addresses);
+    lines.push(&FORWARDED, forwarded);
+    lines
 }
 
 /// An element of `Forwarded` (RFC 7239) behind `earlier` ones. `None` if it were no header's value.

@@ -8,13 +8,9 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
 use crate::auth::{CredentialNames, Permit};
-use crate::inbound::{Conn, HeaderNames, Inbound, forwarded, forwarded_port, sends_cookie};
+use crate::inbound::{Conn, DESCRIBED, HeaderNames, Inbound, Lines, described, forwarded, sends_cookie};
 use crate::types::unix_now;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -31,8 +27,8 @@ pub struct Stamp {
     parameters: Vec<&'static str>,
     /// What the application is told of the caller, under whatever names.
     asserted: HeaderNames,
-    /// Written by the stamp, and read from clients by a scheme: what a client sent never reaches the application.
-    shared: HeaderNames,
+    /// Written here, whatever a client sent: some of them no client may send, others are read by a scheme.
+    replaced: HeaderNames,
 }
 
 impl Stamp {
@@ -48,7 +44,7 @@ impl Stamp {
             cookies: credentials.cookies,
             parameters: Vec::new(),
             asserted: HeaderNames::new(identity.reserved()),
-            shared: HeaderNames::new(identity.shared_names()),
+            replaced: HeaderNames::new(identity.shared_names().into_iter().chain(DESCRIBED)),
             identity,
         }
     }
@@ -79,11 +75,11 @@ impl Stamp {
         if !forward_credentials {
             self.forget_credentials(inbound, permit);
         }
-        self.shared.remove_from(inbound.headers_mut());
+        self.replaced.remove_from(inbound.headers_mut());
         describe(inbound, conn, request_id);
         if let Some(identity) = permit.identity() {
-            let (method, target) = (inbound.method().clone(), inbound.target().clone());
-            self.identity.write(&identity.subject, &method, target.as_str(), unix_now(), inbound.headers_mut())?;
+            let (method, host, target) = (inbound.method().clone(), inbound.host().raw.clone(), inbound.target().clone());
+            self.identity.write(&identity.subject, (&method, &host, target.as_str()), unix_now(), inbound.headers_mut())?;
         }
         Ok(())
     }
@@ -126,29 +122,23 @@ impl Stamp {
 /// `X-Forwarded-*`, `Forwarded` (RFC 7239), the request id and the trace. Only the addresses of a trusted proxy are extended;
 /// all else is replaced.
 fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
+    let mut lines = Lines::with_capacity(512);
     let host = inbound.host();
-    // Without a proxy in front all but the id is as it was for the last request.
-    let usual = conn.usual(&host.raw);
-    let port = usual.map_or_else(|| forwarded_port(host, conn.local_port), |usual| usual.port.clone());
-    // Addresses, a checked host and an id of our own: always valid. A value that were not is left out, never replaced by the client's.
-    let (chain, forwarded) = match (inbound.forwarded_for(), usual) {
-        (None, Some(usual)) => (conn.peer_value.clone(), Some(usual.forwarded.clone())),
-        (None, None) => (conn.peer_value.clone(), forwarded("", &conn.peer_text, host)),
-        (Some(earlier), _) => {
-            (HeaderValue::try_from([earlier, ", ", &conn.peer_text].concat()).ok(), forwarded(&nodes(earlier), &conn.peer_text, host))
-        }
-    };
-    let host = host.raw.clone();
-    let headers = inbound.headers_mut();
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https"));
-    headers.insert(X_FORWARDED_HOST, host);
-    headers.insert(X_FORWARDED_PORT, port);
-    trace(headers, request_id);
-    for (name, value) in [(X_FORWARDED_FOR, chain), (header::FORWARDED, forwarded), (X_REQUEST_ID, HeaderValue::from_str(request_id).ok())] {
-        if let Some(value) = value {
-            headers.insert(name, value);
+    match (inbound.forwarded_for(), conn.usual(&host.raw)) {
+        // Without a proxy in front all but the ids is as it was for the last request.
+        (None, Some(usual)) => lines.append(&usual.lines),
+        (earlier, _) => {
+            let (chain, nodes) = earlier.map_or_else(Default::default, |earlier| ([earlier, ", "].concat(), nodes(earlier)));
+            // Addresses and a checked host: always valid. If they were not, nothing would be said of them.
+            let chain = HeaderValue::try_from([&chain, &*conn.peer_text].concat()).ok();
+            if let Some((chain, forwarded)) = chain.zip(forwarded(&nodes, &conn.peer_text, host)) {
+                lines.append(&described(host, conn, &chain, &forwarded));
+            }
         }
     }
+    lines.push_text(&X_REQUEST_ID, &[request_id]);
+    trace(inbound.headers_mut(), request_id, &mut lines);
+    inbound.describe(lines);
 }
 
 /// RFC 7239 section 6: an IPv6 address stands in brackets and quotes; what is no address is obfuscated by a proxy, or unknown.
@@ -176,26 +166,28 @@ fn nodes(chain: &str) -> String {
 const TRACE_BYTES: usize = 55;
 /// As many digits as the id of a trace has.
 const NOUGHT: &str = "00000000000000000000000000000000";
+/// And as that of a parent.
+const PARENT: usize = 16;
 
 /// W3C Trace Context: a trace that was begun is passed on as it is; else one begins here, unsampled, under the request's id.
-fn trace(headers: &mut HeaderMap, request_id: &str) {
+fn trace(headers: &mut HeaderMap, request_id: &str, lines: &mut Lines) {
     let mut given = headers.get_all(TRACEPARENT).iter();
-    if given.next().is_some_and(|first| is_trace_parent(first.as_bytes())) && given.next().is_none() {
+    let first = given.next();
+    if first.is_some_and(|first| is_trace_parent(first.as_bytes())) && given.next().is_none() {
         return;
     }
-    headers.remove(TRACEPARENT);
+    if first.is_some() {
+        headers.remove(TRACEPARENT);
+    }
     headers.remove(TRACESTATE);
     // Ids of requests have 24 digits, and more after four thousand million requests. The last 16 are the parent's.
-    let missing = NOUGHT.get(request_id.len()..).unwrap_or_default();
-    let parent = request_id.get(request_id.len().saturating_sub(16)..).unwrap_or_default();
-    let mut trace = String::with_capacity(TRACE_BYTES);
-    for part in ["00-", missing, request_id, "-", parent, "-00"] {
-        trace.push_str(part);
-    }
-    if is_trace_parent(trace.as_bytes())
-        && let Ok(trace) = HeaderValue::try_from(trace)
-    {
-        headers.insert(TRACEPARENT, trace);
+    let (Some(missing), Some((_, parent))) =
+        (NOUGHT.get(request_id.len()..), request_id.len().checked_sub(PARENT).and_then(|at| request_id.split_at_checked(at)))
+    else {
+        return;
+    };
+    if is_hex(request_id.as_bytes()) && !is_nought(parent.as_bytes()) {
+        lines.push_text(&TRACEPARENT, &["00-", missing, request_id, "-", parent, "-00"]);
     }
 }
 
@@ -206,8 +198,11 @@ fn is_trace_parent(value: &[u8]) -> bool {
     let Some((trace, known)) = known.split_at_checked(33) else { return false };
     let Some((parent, flags)) = known.split_at_checked(17) else { return false };
     let sound = is_hex_before_hyphen(version) & is_hex_before_hyphen(trace) & is_hex_before_hyphen(parent) & is_hex(flags);
-    let nought = |part: &[u8]| part.iter().all(|b| matches!(b, b'0' | b'-'));
-    sound && !nought(trace) && !nought(parent) && version != b"ff-" && (rest.is_empty() || (rest.starts_with(b"-") && version != b"00-"))
+    sound && !is_nought(trace) && !is_nought(parent) && version != b"ff-" && (rest.is_empty() || (rest.starts_with(b"-") && version != b"00-"))
+}
+
+fn is_nought(id: &[u8]) -> bool {
+    id.iter().all(|b| matches!(b, b'0' | b'-'))
 }
 
 fn is_hex_before_hyphen(part: &[u8]) -> bool {
@@ -256,13 +251,27 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
             given.iter().for_each(|value| assert!(!headers.append(TRACEPARENT, HeaderValue::from_static(value)) || given.len() > 1));
-            trace(&mut headers, "75b939db7adabd290000000a");
-            let now: Vec<_> = headers.get_all(TRACEPARENT).iter().collect();
-            assert_eq!(now, [wanted], "{given:?}");
+            let mut lines = Lines::default();
+            trace(&mut headers, "75b939db7adabd290000000a", &mut lines);
+            lines.append(&headers.get_all(TRACEPARENT).iter().fold(Lines::default(), |mut kept, value| {
+                kept.push(&TRACEPARENT, value);
+                kept
+            }));
+            assert_eq!(lines.as_bytes(), format!("traceparent: {wanted}\r\n").as_bytes(), "{given:?}");
             assert_eq!(headers.contains_key(TRACESTATE), wanted != made, "{given:?}");
         }
-        let mut headers = HeaderMap::new();
-        trace(&mut headers, "75b939db7adabd291234567890");
-        assert_eq!(headers[TRACEPARENT], "00-00000075b939db7adabd291234567890-dabd291234567890-00", "ids grow after 2^32 requests");
+        for (id, wanted) in [
+            ("75b939db7adabd291234567890", "traceparent: 00-00000075b939db7adabd291234567890-dabd291234567890-00\r\n"), // after 2^32 requests
+            ("dabd291234567890", "traceparent: 00-0000000000000000dabd291234567890-dabd291234567890-00\r\n"),
+            ("abd291234567890", ""),
+            ("75b939db7adabd290000000000000000", ""),
+            ("75b939db7adabd2912345678901234567", ""),
+            ("75B939DB7ADABD290000000A", ""),
+            ("an id of a trusted proxy", ""),
+        ] {
+            let mut lines = Lines::default();
+            trace(&mut HeaderMap::new(), id, &mut lines);
+            assert_eq!(lines.as_bytes(), wanted.as_bytes(), "{id}");
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! Kept-alive connections to one upstream. Each worker has its own shelf, so that nothing is contended on the hot path.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::dial::Address;
 use super::http1::Connection;
+use super::patience::Timer;
 
-/// An idle connection is closed after this long. Applications close theirs after 2 to 75 s; whoever closes first, a request
-/// that was not sent is sent again on a new one.
-const IDLE: Duration = Duration::from_secs(30);
+/// An idle connection is closed by the third sweep: after 30 to 45 s, as there is one every 15 s. So nobody has to ask for the time
+/// with each request. Applications close theirs after 2 to 75 s; whoever closes first, a request that was not sent is sent again
+/// on a new one.
+const SWEEPS: u64 = 3;
 
 /// Connections to one upstream.
 #[derive(Debug)]
@@ -22,18 +24,24 @@ pub(super) struct Pool {
     in_use: Arc<Semaphore>,
     open: Arc<AtomicUsize>,
     shelves: Vec<Mutex<Vec<Idle>>>,
+    /// How many sweeps there were.
+    sweeps: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Idle {
     connection: Connection,
-    since: Instant,
+    timer: Timer,
+    /// The last sweep before it was put back.
+    since: u64,
 }
 
 /// A connection in use, and the right to use one more.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) connection: Connection,
+    /// Limits the time for an answer.
+    pub(super) timer: Timer,
     /// Whether it served another request before.
     pub(super) reused: bool,
     pub(super) permit: OwnedSemaphorePermit,
@@ -62,6 +70,7 @@ impl Pool {
             in_use: Arc::new(Semaphore::new(max_connections)),
             open: Arc::default(),
             shelves: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
+            sweeps: AtomicU64::new(0),
         }
     }
 
@@ -69,7 +78,7 @@ impl Pool {
     pub(super) async fn lease(&self, worker: usize) -> Result<Lease, ConnectError> {
         let permit = self.permit().await?;
         match self.take(worker) {
-            Some(idle) => Ok(Lease { connection: idle.connection, reused: true, permit }),
+            Some(idle) => Ok(Lease { connection: idle.connection, timer: idle.timer, reused: true, permit }),
             // The rare case is on the heap: it would make every request's future as large.
             None => Box::pin(self.open(permit)).await,
         }
@@ -85,7 +94,7 @@ impl Pool {
     /// Puts a connection back whose response was read to its end.
     pub(super) fn give_back(&self, worker: usize, lease: Lease) {
         if let Some(shelf) = self.shelves.get(worker) {
-            lock(shelf).push(Idle { connection: lease.connection, since: Instant::now() });
+            lock(shelf).push(Idle { connection: lease.connection, timer: lease.timer, since: self.sweeps.load(Ordering::Relaxed) });
         }
     }
 
@@ -102,11 +111,6 @@ impl Pool {
     fn take(&self, worker: usize) -> Option<Idle> {
         let mut shelf = lock(self.shelves.get(worker)?);
         while let Some(mut idle) = shelf.pop() {
-            if idle.since.elapsed() > IDLE {
-                // All below it are older.
-                shelf.clear();
-                return None;
-            }
             if idle.connection.is_quiet() {
                 return Some(idle);
             }
@@ -122,7 +126,7 @@ impl Pool {
         let connected = tokio::time::timeout(self.connect_timeout, self.address.dial(Counted::new(&self.open))).await;
         let connected = connected.map_err(|_| ConnectError::TimedOut(display(), self.connect_timeout))?;
         let stream = connected.map_err(|error| ConnectError::Failed(display(), error))?;
-        Ok(Lease { connection: Connection::new(stream), reused: false, permit })
+        Ok(Lease { connection: Connection::new(stream), timer: Timer::default(), reused: false, permit })
     }
 
     /// Other workers' idle connections count too: one of them makes room.
@@ -138,8 +142,9 @@ impl Pool {
 
     /// Closes what has been idle for too long, and what the application closed, on all shelves.
     pub(super) fn sweep(&self) {
+        let now = self.sweeps.fetch_add(1, Ordering::Relaxed) + 1;
         for shelf in &self.shelves {
-            lock(shelf).retain_mut(|idle| idle.since.elapsed() <= IDLE && idle.connection.is_quiet());
+            lock(shelf).retain_mut(|idle| now.saturating_sub(idle.since) < SWEEPS && idle.connection.is_quiet());
         }
     }
 }

@@ -10,12 +10,12 @@ use serde::Deserialize;
 
 use super::dial::Address;
 use super::http1::{self, Fault, Head, Outgoing};
-use super::patience::patiently;
+use super::patience::{Timer, patiently};
 use super::pool::{ConnectError, Lease, Pool};
 use super::reject::Rejection;
 use super::upgrade;
 use crate::auth::Permit;
-use crate::inbound::{Conn, Inbound, WantedUpgrade, strip_response_hop_by_hop};
+use crate::inbound::{Conn, Inbound, Parts, WantedUpgrade, strip_response_hop_by_hop};
 use crate::payload::{Progress, ResponseBody};
 use crate::types::{HumanDuration, Report};
 
@@ -134,8 +134,14 @@ impl Upstream {
     }
 
     /// Sends the request, and answers with the application's response once its head is there.
-    pub async fn forward(&self, conn: &Conn, inbound: Inbound, permit: Permit) -> Result<Response<ResponseBody>, Rejection> {
-        let (method, target, host, mut headers, payload, wanted) = inbound.into_parts();
+    pub fn forward<'a>(
+        &'a self,
+        conn: &'a Conn,
+        inbound: Inbound,
+        permit: Permit,
+    ) -> impl Future<Output = Result<Response<ResponseBody>, Rejection>> + Send + 'a {
+        // Taken apart before there is a future, which would keep the place of the whole beside its parts.
+        let Parts { method, target, host, mut headers, described, payload, upgrade: wanted } = inbound.into_parts();
         let progress = payload.progress();
         let max_bytes = payload.max_bytes();
         let verdict = payload.verdict();
@@ -145,44 +151,55 @@ impl Upstream {
             upgrade::ask(wanted, &mut headers);
         }
         let binds = negotiates(&headers, header::AUTHORIZATION);
-        let mut sent = self.send(conn.worker, &method, |room| Outgoing::new(room, &method, &target, &mut headers, payload), &progress).await;
-        // An answer that came before the body was found to be the one that was signed has to wait.
-        if let (Some(verdict), Ok(_)) = (verdict, &sent)
-            && !patiently(self.response_timeout, verdict.passed(), &progress).await.unwrap_or_default()
-        {
-            sent = Err(UpstreamError::TimedOut(self.response_timeout));
+        async move {
+            let mut sent = match self.pool.lease(conn.worker).await {
+                Ok(mut lease) => {
+                    let outgoing = Outgoing::new(lease.connection.room(), (&method, &target), (&mut headers, &described), payload);
+                    self.send(lease, outgoing, &method, &progress).await
+                }
+                Err(why) => Err(why.into()),
+            };
+            // An answer that came before the body was found to be the one that was signed has to wait.
+            if let (Some(verdict), Ok(_)) = (verdict, &sent) {
+                let mut timer = Timer::default();
+                if !Box::pin(patiently(&mut timer, self.response_timeout, verdict.passed(), &progress)).await.unwrap_or_default() {
+                    sent = Err(UpstreamError::TimedOut(self.response_timeout));
+                }
+            }
+            // When the client's body failed, whatever the upstream made of it is only a consequence.
+            let (lease, head) = sent.map_err(|error| match progress.failure(max_bytes) {
+                Some(failure) => Rejection::Payload(failure),
+                None => Rejection::Upstream(error),
+            })?;
+            self.answer(conn, lease, head, wanted, binds, &permit).map_err(Rejection::Upstream)
         }
-        // When the client's body failed, whatever the upstream made of it is only a consequence.
-        let (lease, head) = sent.map_err(|error| match progress.failure(max_bytes) {
-            Some(failure) => Rejection::Payload(failure),
-            None => Rejection::Upstream(error),
-        })?;
-        self.answer(conn, lease, head, wanted, binds, &permit).map_err(Rejection::Upstream)
     }
 
     /// Sends on a kept connection; if that turns out to be closed before anything was sent, once more on a new one.
-    async fn send(
-        &self,
-        worker: usize,
-        method: &Method,
-        request: impl FnOnce(Vec<u8>) -> Outgoing,
-        progress: &Progress,
-    ) -> Result<(Lease, Head), UpstreamError> {
-        let mut lease = self.pool.lease(worker).await?;
-        let mut outgoing = request(lease.connection.room());
-        let mut answer = patiently(self.response_timeout, http1::exchange(&mut lease.connection, &mut outgoing, method), progress).await?;
-        if lease.reused && outgoing.is_untouched() && matches!(answer, Err(Fault::Io(_) | Fault::Closed)) {
-            lease = self.pool.renew(lease).await?;
-            answer = patiently(self.response_timeout, http1::exchange(&mut lease.connection, &mut outgoing, method), progress).await?;
+    #[allow(clippy::manual_async_fn, reason = "an async function keeps the place of its arguments beside what it makes of them")]
+    fn send<'a>(
+        &'a self,
+        mut lease: Lease,
+        mut outgoing: Outgoing,
+        method: &'a Method,
+        progress: &'a Progress,
+    ) -> impl Future<Output = Result<(Lease, Head), UpstreamError>> + Send + 'a {
+        async move {
+            let limit = self.response_timeout;
+            let mut answer = patiently(&mut lease.timer, limit, http1::exchange(&mut lease.connection, &mut outgoing, method), progress).await?;
+            if lease.reused && outgoing.is_untouched() && matches!(answer, Err(Fault::Io(_) | Fault::Closed)) {
+                lease = self.pool.renew(lease).await?;
+                answer = patiently(&mut lease.timer, limit, http1::exchange(&mut lease.connection, &mut outgoing, method), progress).await?;
+            }
+            let head = answer?;
+            if outgoing.is_sent() {
+                lease.connection.sent(outgoing);
+            } else {
+                let permit = lease.permit.split(1);
+                lease.connection = lease.connection.send_meanwhile(outgoing, permit, self.idle_timeout);
+            }
+            Ok((lease, head))
         }
-        let head = answer?;
-        if outgoing.is_sent() {
-            lease.connection.sent(outgoing);
-        } else {
-            let permit = lease.permit.split(1);
-            lease.connection = lease.connection.send_meanwhile(outgoing, permit, self.idle_timeout);
-        }
-        Ok((lease, head))
     }
 
     fn answer(

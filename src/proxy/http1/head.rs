@@ -1,5 +1,8 @@
 //! Heads of messages: requests are written, answers are read.
 
+use std::io::{self, Write as _};
+use std::mem::MaybeUninit;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, uri::PathAndQuery};
@@ -7,6 +10,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::Fault;
 use super::decoder::Decoder;
+use crate::inbound::{Lines, write_line};
 
 /// Most header lines of an answer, and of its trailers.
 pub(super) const MAX_LINES: usize = 100;
@@ -26,18 +30,33 @@ pub(in crate::proxy) struct Head {
     pub(in crate::proxy) decoder: Decoder,
 }
 
+/// What a head says of the body that follows.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body {
+    /// Nothing: there is none.
+    Unsaid,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunked,
+}
+
 /// Writes the head of a request. None of its parts can hold a line end: their types see to that.
-pub(super) fn write(out: &mut Vec<u8>, method: &Method, target: &PathAndQuery, headers: &HeaderMap) {
+pub(super) fn write(out: &mut Vec<u8>, (method, target): (&Method, &PathAndQuery), headers: &HeaderMap, more: &Lines, body: Body) -> io::Result<()> {
     for part in [method.as_str(), " ", target.as_str(), " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     for (name, value) in headers {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
+        write_line(out, name, value.as_bytes());
+    }
+    out.extend_from_slice(more.as_bytes());
+    match body {
+        Body::Unsaid => {}
+        Body::Length(length) => write!(out, "content-length: {length}\r\n")?,
+        Body::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     out.extend_from_slice(b"\r\n");
+    Ok(())
 }
 
 /// Takes the head of an answer to `method` out of what has arrived; `None` while its end has not. `scanned` bytes of it were
@@ -51,9 +70,9 @@ pub(super) fn read(inbox: &mut BytesMut, scanned: &mut usize, method: &Method) -
     }
     let Some(end) = end else { return Ok(None) };
     let bytes = inbox.split_to(end).freeze();
-    let mut lines = [httparse::EMPTY_HEADER; MAX_LINES];
-    let mut parsed = httparse::Response::new(&mut lines);
-    let length = match parsed.parse(&bytes) {
+    let mut lines = [const { MaybeUninit::uninit() }; MAX_LINES];
+    let mut parsed = httparse::Response::new(&mut []);
+    let length = match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, &bytes, &mut lines) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return Err(Fault::Malformed("its head ends in two places")),
         Err(httparse::Error::TooManyHeaders) => return Err(Fault::Malformed("it has more than 100 header lines")),

@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap};
 use http::{Method, uri::PathAndQuery};
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
 
-use super::Fault;
+use super::{Fault, head};
+use crate::inbound::Lines;
 use crate::payload::Payload;
 
 /// A piece of a body up to this length is copied behind the head: one part costs the kernel less than three.
@@ -46,24 +47,27 @@ enum Framing {
 }
 
 impl Outgoing {
-    /// `headers` get the one header that says where the body ends, whatever the client wrote. `room` is memory to write in.
-    pub(in crate::proxy) fn new(mut room: Vec<u8>, method: &Method, target: &PathAndQuery, headers: &mut HeaderMap, body: Payload) -> Self {
-        let may_be_silent = matches!(*method, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
+    /// `described`: lines that are written behind `headers`, none of which they hold. The one header that says where the body ends
+    /// is written here, whatever the client wrote. `room` is memory to write in.
+    pub(in crate::proxy) fn new(
+        mut room: Vec<u8>,
+        line: (&Method, &PathAndQuery),
+        (headers, described): (&mut HeaderMap, &Lines),
+        body: Payload,
+    ) -> Self {
+        let may_be_silent = matches!(*line.0, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
         let length = body.size_hint().exact();
         headers.remove(header::TRANSFER_ENCODING);
-        match length {
-            Some(0) if may_be_silent && !headers.contains_key(header::CONTENT_LENGTH) => {}
-            Some(length) => {
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-            }
-            None => {
-                headers.remove(header::CONTENT_LENGTH);
-                headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-            }
-        }
-        super::head::write(&mut room, method, target, headers);
+        let said = headers.remove(header::CONTENT_LENGTH).is_some();
+        let follows = match length {
+            Some(0) if may_be_silent && !said => head::Body::Unsaid,
+            Some(length) => head::Body::Length(length),
+            None => head::Body::Chunked,
+        };
+        // To write into memory cannot fail; if it did, no half of a head would be sent.
+        let before = head::write(&mut room, line, headers, described, follows).map(|()| room).unwrap_or_default();
         Self {
-            before: room,
+            before,
             written: 0,
             piece: Bytes::new(),
             after: b"",

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::inbound::Lines;
 use crate::payload::ResponseBody;
 use crate::payload::tests::{NO_LIMIT, body};
 use crate::proxy::dial::Address;
@@ -62,7 +63,8 @@ impl App {
 /// A request whose client has sent these bytes of its body.
 async fn post(framing: &str, sent: &[u8]) -> (Outgoing, DuplexStream) {
     let (payload, client) = body(framing, sent, NO_LIMIT).await;
-    (Outgoing::new(Vec::new(), &Method::POST, &"/x".parse().unwrap(), &mut HeaderMap::new(), payload), client)
+    let line = (&Method::POST, &"/x".parse().unwrap());
+    (Outgoing::new(Vec::new(), line, (&mut HeaderMap::new(), &Lines::default()), payload), client)
 }
 
 /// Reads until `end` has come.
@@ -305,9 +307,13 @@ fn a_request_says_once_where_it_ends() {
                 headers.append("content-length", "8".parse().unwrap());
                 headers.append("transfer-encoding", "gzip".parse().unwrap());
             }
-            let _ = Outgoing::new(Vec::new(), &method, &"/".parse().unwrap(), &mut headers, payload);
-            let all: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
-            assert_eq!(all, says.into_iter().collect::<Vec<_>>());
+            headers.append("x-a", "1".parse().unwrap());
+            let mut described = Lines::default();
+            described.push_text(&HeaderName::from_static("x-b"), &["2"]);
+            let line = (&method, &"/a?b=c".parse().unwrap());
+            let head = Outgoing::new(b"".to_vec(), line, (&mut headers, &described), payload).into_room();
+            let says = says.map(|says| format!("{says}\r\n")).unwrap_or_default();
+            assert_eq!(String::from_utf8(head).unwrap(), format!("{method} /a?b=c HTTP/1.1\r\nx-a: 1\r\nx-b: 2\r\n{says}\r\n"));
         }
     });
 }

@@ -25,7 +25,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
 
 use self::assertion::Assertions;
@@ -122,8 +122,14 @@ impl IdentityStamp {
     }
 
     /// Writes the user header, the mapped headers and the signatures into `headers`, each exactly once.
-    /// `target` is the path and query exactly as sent upstream; `now` is Unix seconds.
-    pub fn write(&self, subject: &Subject, method: &Method, target: &str, now: i64, headers: &mut HeaderMap) -> Result<(), Unstampable> {
+    /// `host` is what the client asked for, `target` the path and query exactly as sent upstream; `now` is Unix seconds.
+    pub fn write(
+        &self,
+        subject: &Subject,
+        (method, host, target): (&Method, &HeaderValue, &str),
+        now: i64,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Unstampable> {
         // Nothing of these can be left of a client's request; and nothing is left of it where an attribute is absent.
         self.reserved.remove_from(headers);
         if !valid_user_name(&subject.user) {
@@ -145,7 +151,7 @@ impl IdentityStamp {
                 headers.insert(name.clone(), value);
             }
         }
-        if self.signs_message { self.sign_message(method, target, now, headers) } else { Ok(()) }
+        if self.signs_message { self.sign_message((method, host, target), now, headers) } else { Ok(()) }
     }
 
     /// Headers that the stamp writes, and that a client may send for a scheme to read. They are taken off every request.
@@ -163,11 +169,10 @@ impl IdentityStamp {
     }
 
     /// Signs the identity headers that were written.
-    fn sign_message(&self, method: &Method, target: &str, now: i64, headers: &mut HeaderMap) -> Result<(), Unstampable> {
+    fn sign_message(&self, (method, host, target): (&Method, &HeaderValue, &str), now: i64, headers: &mut HeaderMap) -> Result<(), Unstampable> {
         let key = self.keys.private.first().ok_or(Unstampable("there is no key to sign with"))?;
-        let value = |name: &HeaderName| headers.get(name).map(http::HeaderValue::as_bytes);
-        let host = value(&message::FORWARDED_HOST).ok_or(Unstampable("the request has no host to sign"))?;
-        let signed = self.stamped(method.as_str(), host, target, value).sign(key, now);
+        let value = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
+        let signed = self.stamped(method.as_str(), host.as_bytes(), target, value).sign(key, now);
         let (input, signature) = signed.ok_or(Unstampable("the identity could not be signed"))?;
         for (name, value) in [(message::INPUT, input), (message::SIGNATURE, signature)] {
             headers.insert(name, value.try_into().map_err(|_| Unstampable("the signature cannot be written into a header"))?);

@@ -68,7 +68,8 @@ fn written(stamp: &IdentityStamp, subject: &Subject) -> Result<HeaderMap, Unstam
     headers.append("x-forwarded-user", "root".parse().unwrap());
     headers.insert("x-forwarded-email", "root@example.com".parse().unwrap());
     headers.insert("x-forwarded-host", "App.example.com:443".parse().unwrap());
-    stamp.write(subject, &Method::GET, "/r?a=1", NOW, &mut headers).map(|()| headers)
+    let host = headers["x-forwarded-host"].clone();
+    stamp.write(subject, (&Method::GET, &host, "/r?a=1"), NOW, &mut headers).map(|()| headers)
 }
 
 fn received(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
@@ -220,7 +221,7 @@ fn an_assertion_is_used_again_while_it_is_fresh_and_says_the_same() {
     let stamp = stamp(&format!("signature = [\"jwt\"]\naudience = \"app\"\n{JWT}"));
     let token = |subject: &Subject, now: i64| {
         let mut headers = HeaderMap::new();
-        stamp.write(subject, &Method::GET, "/", now, &mut headers).unwrap();
+        stamp.write(subject, (&Method::GET, &HeaderValue::from_static("app"), "/"), now, &mut headers).unwrap();
         headers["x-doorward-assertion"].clone()
     };
     let first = token(&alice(), NOW);
