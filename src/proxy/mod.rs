@@ -98,13 +98,12 @@ impl Proxy {
             let challenges = if let AuthError::Refused(refusal) = &why { auth::challenges(&route.access, refusal) } else { Vec::new() };
             Rejection::Unauthenticated(why, challenges)
         })?;
-        log.authenticated(identity.as_ref());
+        let judged = log.authenticated(identity.as_ref());
         let permit = route.policy.authorize(identity, &inbound).map_err(Rejection::denied)?;
         self.stamp.apply(&mut inbound, conn, &permit, route.forward_credentials, &log.entry.request_id)?;
         self.stamp.sign_whole(&mut inbound, &permit).await.map_err(|why| log.settled(&route.access, why))?;
-        let sent = Instant::now();
         let answer = route.upstream.forward(conn, inbound, permit).await;
-        log.entry.upstream = sent.elapsed();
+        log.entry.upstream = judged.elapsed();
         let mut answer = answer.map_err(|why| log.settled(&route.access, why))?;
         self.stamp.conceal(answer.headers_mut());
         answer.body_mut().clean_trailers(Arc::clone(&self.cleaning.reserved) as _);
@@ -137,8 +136,8 @@ impl Proxy {
 struct AccessLog<'a> {
     entry: AccessEntry,
     progress: Option<Arc<Progress>>,
-    /// Since when schemes are asked. Nobody is asked on a public route.
-    judging: Option<Instant>,
+    /// Whether schemes are being asked. Nobody is asked on a public route.
+    judging: bool,
     telemetry: &'a Telemetry,
 }
 
@@ -170,7 +169,7 @@ impl<'a> AccessLog<'a> {
             upstream: Duration::ZERO,
             broken: false,
         };
-        Self { entry, progress: None, judging: None, telemetry }
+        Self { entry, progress: None, judging: false, telemetry }
     }
 
     fn cleaned(&mut self, inbound: &mut Inbound) {
@@ -183,15 +182,17 @@ impl<'a> AccessLog<'a> {
 
     fn routed(&mut self, route: &Route) {
         self.entry.route = Some(Arc::clone(&route.metrics));
-        self.judging = matches!(route.access, auth::Access::Accept(_)).then(Instant::now);
+        self.judging = matches!(route.access, auth::Access::Accept(_));
     }
 
-    fn authenticated(&mut self, identity: Option<&auth::Identity>) {
-        self.judged();
+    /// When this was, from which on the application's time is counted.
+    fn authenticated(&mut self, identity: Option<&auth::Identity>) -> Instant {
+        let now = self.judged();
         if let Some(identity) = identity {
             self.entry.user = self.telemetry.writes_lines().then(|| identity.subject.user.clone());
             self.entry.scheme = Some(Arc::clone(&identity.scheme));
         }
+        now
     }
 
     /// A body that turned out on its way not to be the one that was signed takes the identity back.
@@ -212,10 +213,13 @@ impl<'a> AccessLog<'a> {
         }
     }
 
-    fn judged(&mut self) {
-        if let Some(since) = self.judging.take() {
-            self.entry.auth = since.elapsed();
+    /// To clean and to route a request takes so little time that it counts as the schemes'.
+    fn judged(&mut self) -> Instant {
+        let now = Instant::now();
+        if std::mem::take(&mut self.judging) {
+            self.entry.auth = now.saturating_duration_since(self.entry.started);
         }
+        now
     }
 }
 

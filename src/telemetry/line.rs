@@ -50,9 +50,9 @@ pub struct AccessEntry {
     pub bytes_in: u64,
     /// Body bytes sent.
     pub bytes_out: u64,
-    /// Spent on authentication.
+    /// From the request's arrival to the verdict of the schemes.
     pub auth: Duration,
-    /// From forwarding to the head of the upstream's response.
+    /// From the verdict to the head of the upstream's response.
     pub upstream: Duration,
     /// Whether the response was cut off before its end.
     pub broken: bool,
