@@ -50,8 +50,7 @@ pub(crate) fn user(access: &Access, raw: &[u8]) -> Option<String> {
     serve::http1(raw, async |_, request, head| {
         let Ok(mut inbound) = serve::clean(request, head) else { return };
         let Some(identity) = scheme::who(access, &mut inbound).await else { return };
-        let (.., payload, _) = inbound.into_parts();
-        if payload.collect().await.is_ok() {
+        if inbound.into_parts().payload.collect().await.is_ok() {
             found.set(Some(identity.subject.user.clone()));
         }
     });

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use doorward::config::{Config, Lines};
 use doorward::observe::{self, Reloads};
+use doorward::proxy::upstream::SWEEP_EVERY;
 use doorward::reload::build_world;
 use doorward::server::{self, Desk, Listeners, World, worker_count};
 use doorward::store::Stores;
@@ -18,9 +19,6 @@ use doorward::telemetry::Telemetry;
 use doorward::types::Report;
 
 use super::problems;
-
-/// How often upstream connections that have been idle for too long are closed.
-const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
 /// Arguments of `doorward run`.
 #[derive(Debug, clap::Args)]

@@ -15,7 +15,7 @@ impl Lines {
 
     /// One more.
     pub fn push(&mut self, name: &HeaderName, value: &HeaderValue) {
-        write_line(&mut self.0, name, value.as_bytes());
+        write_line(&mut self.0, name, value);
     }
 
     /// One more, unless its value, `parts` together, holds anything else than letters, digits and punctuation of ASCII.
@@ -39,11 +39,11 @@ impl Lines {
     }
 }
 
-/// Writes one line. `value` is that of a header: it holds no line end.
-pub fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+/// Writes one line. Neither name nor value can hold a line end.
+pub fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
+    out.extend_from_slice(value.as_bytes());
     out.extend_from_slice(b"\r\n");
 }
 

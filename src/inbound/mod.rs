@@ -177,7 +177,7 @@ impl Inbound {
         &mut self.headers
     }
 
-    /// Has these lines sent behind the headers: they hold none of their names.
+    /// Has these lines sent behind the headers, among which none may have the name of one of them.
     pub fn describe(&mut self, lines: Lines) {
         self.described = lines;
     }

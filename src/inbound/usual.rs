@@ -62,3 +62,31 @@ pub fn forwarded(earlier: &str, peer: &str, host: &Host) -> Option<HeaderValue> 
     let text = [earlier, "for=", open, peer, close, ";host=\"", host.raw.to_str().unwrap_or_default(), "\";proto=https"].concat();
     HeaderValue::try_from(text).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Open, Peer, parse_host};
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_request_follows_from_connection_and_host() {
+        for (peer, local_port, raw, port, node) in [
+            (Peer::Ip("192.0.2.1:9".parse().unwrap()), Some(8443), "app", 8443, "192.0.2.1"),
+            (Peer::Ip("[2001:db8::1]:9".parse().unwrap()), Some(8443), "App.example:444", 444, "\"[2001:db8::1]\""),
+            (Peer::Ip("[::ffff:192.0.2.1]:9".parse().unwrap()), Some(443), "[::1]:8", 8, "192.0.2.1"),
+            (Peer::Unix, None, "app", 443, "unix"),
+        ] {
+            let conn = Conn::new(peer, local_port, None, 0, Open::default());
+            let (name, written) = parse_host(raw).unwrap();
+            let host = Host { name: name.into(), port: written, raw: HeaderValue::from_static(raw) };
+            let element = forwarded("", &conn.peer_text, &host).unwrap();
+            let lines = described(&host, &conn, conn.peer_value.as_ref().unwrap(), &element);
+            let address = &conn.peer_text;
+            let wanted = format!(
+                "x-forwarded-proto: https\r\nx-forwarded-host: {raw}\r\nx-forwarded-port: {port}\r\nx-forwarded-for: {address}\r\n\
+                 forwarded: for={node};host=\"{raw}\";proto=https\r\n"
+            );
+            assert_eq!(String::from_utf8_lossy(lines.as_bytes()), wanted);
+        }
+    }
+}

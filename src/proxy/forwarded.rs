@@ -85,9 +85,9 @@ impl Stamp {
     }
 
     /// Signs the request with its body, where the configuration asks for it. The body is read to its end first, under a limit: it is held
-    /// as a scheme holds one that it verifies.
-    pub async fn sign_whole(&self, inbound: &mut Inbound, permit: &Permit) -> Result<(), Rejection> {
-        let (Some(fost), Some(identity)) = (self.identity.fost(), permit.identity()) else { return Ok(()) };
+    /// as a scheme holds one that it verifies. Whether it was waited for.
+    pub async fn sign_whole(&self, inbound: &mut Inbound, permit: &Permit) -> Result<bool, Rejection> {
+        let (Some(fost), Some(identity)) = (self.identity.fost(), permit.identity()) else { return Ok(false) };
         inbound.payload().hold_verified(fost.max_body, &fost.room).await.map_err(Rejection::Payload)?;
         // Only now: the signature is young when the application sees it, however long the body took.
         let mut begun = fost.begin(inbound.method(), inbound.rule_path(), &identity.subject.user, unix_now())?;
@@ -95,7 +95,8 @@ impl Stamp {
         if length == 0 {
             begun.update(inbound.query().unwrap_or_default().as_bytes());
         }
-        Ok(begun.write(inbound.headers_mut())?)
+        begun.write(inbound.headers_mut())?;
+        Ok(true)
     }
 
     /// What is asserted to the application is not told to the client, should the application echo it.
@@ -125,7 +126,7 @@ fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
     let mut lines = Lines::with_capacity(512);
     let host = inbound.host();
     match (inbound.forwarded_for(), conn.usual(&host.raw)) {
-        // Without a proxy in front all but the ids is as it was for the last request.
+        // Without a proxy in front all but the ids are as they were for the last request.
         (None, Some(usual)) => lines.append(&usual.lines),
         (earlier, _) => {
             let (chain, nodes) = earlier.map_or_else(Default::default, |earlier| ([earlier, ", "].concat(), nodes(earlier)));

@@ -101,9 +101,10 @@ impl Proxy {
         let judged = log.authenticated(identity.as_ref());
         let permit = route.policy.authorize(identity, &inbound).map_err(Rejection::denied)?;
         self.stamp.apply(&mut inbound, conn, &permit, route.forward_credentials, &log.entry.request_id)?;
-        self.stamp.sign_whole(&mut inbound, &permit).await.map_err(|why| log.settled(&route.access, why))?;
+        let waited = self.stamp.sign_whole(&mut inbound, &permit).await.map_err(|why| log.settled(&route.access, why))?;
+        let sent = if waited { Instant::now() } else { judged };
         let answer = route.upstream.forward(conn, inbound, permit).await;
-        log.entry.upstream = judged.elapsed();
+        log.entry.upstream = sent.elapsed();
         let mut answer = answer.map_err(|why| log.settled(&route.access, why))?;
         self.stamp.conceal(answer.headers_mut());
         answer.body_mut().clean_trailers(Arc::clone(&self.cleaning.reserved) as _);
@@ -185,7 +186,7 @@ impl<'a> AccessLog<'a> {
         self.judging = matches!(route.access, auth::Access::Accept(_));
     }
 
-    /// When this was, from which on the application's time is counted.
+    /// Says when this was.
     fn authenticated(&mut self, identity: Option<&auth::Identity>) -> Instant {
         let now = self.judged();
         if let Some(identity) = identity {

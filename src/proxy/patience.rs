@@ -10,11 +10,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::upstream::UpstreamError;
 use crate::payload::Progress;
 
-/// Longer than any limit that means something.
-const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
-
 /// A timer that goes from one request to the next: mostly it stands for an earlier one still, and is set anew when that
-/// has come. To set it for each request would cost more than all the rest of the waiting.
+/// has come. To set it for each request would cost more than all the rest of the waiting. Until then it keeps the task that it
+/// would wake, and wakes it for nothing: one for each connection that is kept.
 #[derive(Debug, Default)]
 pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
 
@@ -47,7 +45,7 @@ pub(super) async fn patiently<T>(timer: &mut Timer, limit: Duration, what: impl 
             return Poll::Ready(Ok(done));
         }
         loop {
-            ready!(timer.poll(cx, *deadline.get_or_insert_with(|| Instant::now() + limit.min(FOR_EVER))));
+            ready!(timer.poll(cx, *deadline.get_or_insert_with(|| Instant::now() + limit)));
             let now = (progress.received(), progress.ended());
             if now == seen && !progress.awaits_client() {
                 return Poll::Ready(Err(UpstreamError::TimedOut(limit)));
@@ -61,6 +59,20 @@ pub(super) async fn patiently<T>(timer: &mut Timer, limit: Duration, what: impl 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn each_request_of_a_connection_has_all_of_the_time() {
+        let (mut timer, limit, progress) = (Timer::default(), Duration::from_millis(500), Progress::default());
+        let start = Instant::now();
+        for _ in 0..3 {
+            let answered = patiently(&mut timer, limit, tokio::time::sleep(Duration::from_millis(300)), &progress).await;
+            assert!(answered.is_ok());
+        }
+        let silent = patiently(&mut timer, limit, std::future::pending::<()>(), &progress).await;
+        assert!(matches!(silent, Err(UpstreamError::TimedOut(time)) if time == limit));
+        assert_eq!(start.elapsed(), Duration::from_millis(3 * 300 + 500));
+        assert!(patiently(&mut timer, limit, std::future::ready(()), &progress).await.is_ok(), "whatever became of the last one");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_timer_that_stands_for_an_earlier_request_wakes_for_the_next_one_in_its_own_time() {

@@ -10,9 +10,10 @@ use super::dial::Address;
 use super::http1::Connection;
 use super::patience::Timer;
 
-/// An idle connection is closed by the third sweep: after 30 to 45 s, as there is one every 15 s. So nobody has to ask for the time
-/// with each request. Applications close theirs after 2 to 75 s; whoever closes first, a request that was not sent is sent again
-/// on a new one.
+/// How often a pool is to be swept.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(15);
+/// An idle connection is closed by the third sweep, after 30 to 45 s, so that no request has to ask for the time. Applications
+/// close theirs after 2 to 75 s; whoever closes first, a request that was not sent is sent again on a new one.
 const SWEEPS: u64 = 3;
 
 /// Connections to one upstream.

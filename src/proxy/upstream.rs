@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::dial::Address;
 use super::http1::{self, Fault, Head, Outgoing};
 use super::patience::{Timer, patiently};
+pub use super::pool::SWEEP_EVERY;
 use super::pool::{ConnectError, Lease, Pool};
 use super::reject::Rejection;
 use super::upgrade;

@@ -12,7 +12,7 @@ use super::settings::{CacheSettings, OnStoreError, SharedSettings};
 use super::shared::Shared;
 use crate::types::Report;
 
-/// How many signatures are remembered at a time: some 80 MB when full, and 30 000 requests a second over 30 s.
+/// How many signatures are remembered at a time: some 60 MB when full, and 30 000 requests a second over 30 s.
 const REPLAY_CAPACITY: usize = 1 << 20;
 
 /// All of it; of one process alone without `cache.shared`.

@@ -52,7 +52,7 @@ pub struct AccessEntry {
     pub bytes_out: u64,
     /// From the request's arrival to the verdict of the schemes.
     pub auth: Duration,
-    /// From the verdict to the head of the upstream's response.
+    /// From the verdict, or from the end of a body that is signed for the application, to the head of the upstream's response.
     pub upstream: Duration,
     /// Whether the response was cut off before its end.
     pub broken: bool,

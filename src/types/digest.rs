@@ -2,8 +2,8 @@
 
 use std::hash::{Hash, Hasher};
 
-/// Bytes of SHA-256, all 32 where nothing else is said. All of them are compared; a table hashes the first eight, which are as good as random: to make many begin
-/// alike costs far more than to send as many requests.
+/// Bytes of SHA-256, all 32 where nothing else is said. All of them are compared; a table hashes the first eight, which are as good
+/// as random: to make many begin alike costs far more than to send as many requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Digest<const N: usize = 32>(pub [u8; N]);
 

@@ -124,7 +124,7 @@ pub(super) fn tag(text: &str) -> Result<Tag, Refusal> {
 fn signed_headers<'a>(head: &Head<'a>, list: &'a [u8], mut each: impl FnMut(&HeaderName, &'a [u8])) -> Result<(), Refusal> {
     let words = || list.split(|b| *b == b' ').filter(|word| !word.is_empty());
     for (at, word) in words().enumerate() {
-        // The first of every list, and of most lists the only one.
+        // Of most lists the only one.
         let name = if word.eq_ignore_ascii_case(HEADERS.as_str().as_bytes()) { Ok(HEADERS) } else { HeaderName::from_bytes(word) };
         let name = name.map_err(|_| Refusal::Malformed("X-FOST-Headers holds what is not a header's name"))?;
         if words().take(at).any(|earlier| earlier.eq_ignore_ascii_case(word)) {

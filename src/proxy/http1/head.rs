@@ -1,6 +1,5 @@
 //! Heads of messages: requests are written, answers are read.
 
-use std::io::{self, Write as _};
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
@@ -42,21 +41,24 @@ pub(super) enum Body {
 }
 
 /// Writes the head of a request. None of its parts can hold a line end: their types see to that.
-pub(super) fn write(out: &mut Vec<u8>, (method, target): (&Method, &PathAndQuery), headers: &HeaderMap, more: &Lines, body: Body) -> io::Result<()> {
+pub(super) fn write(out: &mut Vec<u8>, (method, target): (&Method, &PathAndQuery), headers: &HeaderMap, more: &Lines, body: Body) {
     for part in [method.as_str(), " ", target.as_str(), " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     for (name, value) in headers {
-        write_line(out, name, value.as_bytes());
+        write_line(out, name, value);
     }
     out.extend_from_slice(more.as_bytes());
     match body {
         Body::Unsaid => {}
-        Body::Length(length) => write!(out, "content-length: {length}\r\n")?,
+        Body::Length(length) => {
+            out.extend_from_slice(b"content-length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
         Body::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     out.extend_from_slice(b"\r\n");
-    Ok(())
 }
 
 /// Takes the head of an answer to `method` out of what has arrived; `None` while its end has not. `scanned` bytes of it were

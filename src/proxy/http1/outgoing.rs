@@ -64,10 +64,9 @@ impl Outgoing {
             Some(length) => head::Body::Length(length),
             None => head::Body::Chunked,
         };
-        // To write into memory cannot fail; if it did, no half of a head would be sent.
-        let before = head::write(&mut room, line, headers, described, follows).map(|()| room).unwrap_or_default();
+        head::write(&mut room, line, headers, described, follows);
         Self {
-            before,
+            before: room,
             written: 0,
             piece: Bytes::new(),
             after: b"",

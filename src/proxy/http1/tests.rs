@@ -330,6 +330,21 @@ async fn no_more_connections_than_allowed_are_in_use() {
     assert!(pool.lease(0).await.is_ok());
 }
 
+#[tokio::test]
+async fn an_idle_connection_is_closed_by_the_third_sweep() {
+    let app = App::start().await;
+    let address = Address::parse(&format!("http://{}", app.listener.local_addr().unwrap()), None).unwrap();
+    let pool = Pool::new(address, Duration::from_secs(5), 9, 1);
+    for (sweeps, kept) in [(2, true), (2, true), (3, false), (0, true)] {
+        let lease = pool.lease(0).await.unwrap();
+        pool.give_back(0, lease);
+        (0..sweeps).for_each(|_| pool.sweep());
+        let lease = pool.lease(0).await.unwrap();
+        assert_eq!(lease.reused, kept, "{sweeps}");
+        pool.give_back(0, lease);
+    }
+}
+
 proptest::proptest! {
     #[test]
     fn an_answer_is_read_alike_however_it_is_cut(parts in proptest::collection::vec(proptest::sample::select(PARTS), 0..14), cut in 1_usize..9) {
