@@ -8,7 +8,7 @@ function init(_)
     -- Written once, with room for what differs: to write each from its parts would keep the load's core busier than the proxy's.
     local all = wrk.format("POST", nil, headers, number .. string.rep(".", 1016))
     local at, body = string.find(all, signature, 1, true), string.find(all, number, 1, true)
-    before, between, after = string.sub(all, 1, at - 1), string.sub(all, at + 28, body - 1), string.sub(all, body + 8)
+    before, between, after = string.sub(all, 1, at - 1), string.sub(all, at + #signature, body - 1), string.sub(all, body + #number)
 end
 function request()
     local line = lines()

@@ -42,7 +42,7 @@ pub use names::{ReservedNames, strip_response_hop_by_hop};
 pub use parts::Parts;
 pub use target::path_is_clear;
 pub use unclean::Unclean;
-pub use usual::{DESCRIBED, Usual, described, forwarded};
+pub use usual::{DESCRIBED, Usual, X_REQUEST_ID, described, forwarded};
 
 /// How requests are cleaned.
 #[derive(Debug)]

@@ -51,7 +51,7 @@ fn joined(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn id(headers: &HeaderMap) -> Option<String> {
-    let mut values = headers.get_all("x-request-id").iter();
+    let mut values = headers.get_all(super::X_REQUEST_ID).iter();
     let (value, more) = (values.next()?.to_str().ok()?, values.next());
     let word = (1..=MAX_ID_BYTES).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
     (word && more.is_none()).then(|| value.to_owned())

@@ -33,8 +33,10 @@ impl Remembered {
 }
 
 /// The names of the lines that are written of each request.
-pub const DESCRIBED: [HeaderName; 6] =
-    [X_FORWARDED_PROTO, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_FOR, FORWARDED, HeaderName::from_static("x-request-id")];
+pub const DESCRIBED: [HeaderName; 6] = [X_FORWARDED_PROTO, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_FOR, FORWARDED, X_REQUEST_ID];
+
+/// The request's id.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -8,10 +8,9 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
 use crate::auth::{CredentialNames, Permit};
-use crate::inbound::{Conn, DESCRIBED, HeaderNames, Inbound, Lines, described, forwarded, sends_cookie};
+use crate::inbound::{Conn, DESCRIBED, HeaderNames, Inbound, Lines, X_REQUEST_ID, described, forwarded, sends_cookie};
 use crate::types::unix_now;
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 

@@ -58,9 +58,9 @@ impl Outgoing {
         let may_be_silent = matches!(*line.0, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
         let length = body.size_hint().exact();
         headers.remove(header::TRANSFER_ENCODING);
-        let said = headers.remove(header::CONTENT_LENGTH).is_some();
+        headers.remove(header::CONTENT_LENGTH);
         let follows = match length {
-            Some(0) if may_be_silent && !said => head::Body::Unsaid,
+            Some(0) if may_be_silent => head::Body::Unsaid,
             Some(length) => head::Body::Length(length),
             None => head::Body::Chunked,
         };
