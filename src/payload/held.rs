@@ -19,7 +19,7 @@ impl Payload {
             if spool.len().saturating_add(piece.len() as u64) > limit {
                 return Err(PayloadError::TooLarge(limit));
             }
-            spool.push(piece).await.map_err(PayloadError::Spool)?;
+            spool.push(piece, false).await.map_err(PayloadError::Spool)?;
         }
         spool.rewind().await.map_err(PayloadError::Spool)?;
         let len = spool.len();

@@ -80,8 +80,8 @@ pub struct Payload {
     /// Where the body is verified on its way.
     checking: Option<Box<Checking>>,
     verdict: Option<Arc<Verdict>>,
-    /// Whether what nobody reads is let come.
-    left: bool,
+    /// Whether it shares a connection with other streams: what nobody reads of it is let come then.
+    http2: bool,
 }
 
 #[derive(Debug)]
@@ -99,14 +99,14 @@ impl Payload {
         }
         let source = if body.is_end_stream() { Source::Empty } else { Source::Client(body) };
         let progress = Arc::new(Progress { ended: AtomicBool::new(matches!(source, Source::Empty)), ..Progress::default() });
-        Ok(Self { source, limits, progress, window: Window::default(), client: None, checking: None, verdict: None, left: false })
+        Ok(Self { source, limits, progress, window: Window::default(), client: None, checking: None, verdict: None, http2: false })
     }
 
     /// Whose share of a room it takes, should any of it be held. Those without an address share one. Over HTTP/2, whose
     /// clients are reset otherwise, a short body is let come also when nobody reads it.
     pub fn sent_by(&mut self, client: Option<AddressBlock>, version: Version) {
         self.client = client;
-        self.left = version == Version::HTTP_2;
+        self.http2 = version == Version::HTTP_2;
     }
 
     /// Whether the request has no body at all, as opposed to one that is still to come.
@@ -153,7 +153,9 @@ impl Payload {
                     return Err(PayloadError::TooLarge(limit));
                 }
                 each(&piece);
-                spool.push(piece).await.map_err(PayloadError::Spool)?;
+                // Kept as it is it keeps its buffer alive: one for each connection at most. Those of HTTP/2 are shared by many streams.
+                let only = !self.http2 && spool.len() == 0 && self.source_ended();
+                spool.push(piece, only).await.map_err(PayloadError::Spool)?;
             }
             spool.rewind().await.map_err(PayloadError::Spool)?;
             let len = spool.len();
@@ -264,7 +266,7 @@ impl Drop for Payload {
         // Nobody waits for the client any more; whoever reads the rest says so again.
         self.progress.awaited.store(false, Ordering::Relaxed);
         let Some(verdict) = self.verdict.take() else {
-            if let (true, Source::Client(body)) = (self.left, std::mem::replace(&mut self.source, Source::Empty)) {
+            if let (true, Source::Client(body)) = (self.http2, std::mem::replace(&mut self.source, Source::Empty)) {
                 leftover::discard(body);
             }
             return;
@@ -279,7 +281,7 @@ impl Drop for Payload {
             client: self.client,
             checking,
             verdict: None,
-            left: false,
+            http2: false,
         })));
     }
 }

@@ -15,12 +15,16 @@ use crate::types::AddressBlock;
 
 /// What stays in memory.
 const MEMORY_BYTES: u64 = 1024 * 1024;
+/// From this length on it costs less to keep a piece than to copy it.
+const KEPT_BYTES: usize = 512;
 /// How much is handed on at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
 
 /// A held body: filled once, then replayed or drained.
 #[derive(Debug)]
 pub(super) struct Spool {
+    /// A piece that is all of the body, as it was received.
+    only: Bytes,
     /// Copied together: a piece as it was received may keep a buffer alive that is many times as long.
     memory: BytesMut,
     file: Option<File>,
@@ -31,7 +35,7 @@ pub(super) struct Spool {
 
 impl Spool {
     pub(super) fn new(room: &Arc<Room>, client: Option<AddressBlock>) -> Self {
-        Self { memory: BytesMut::new(), file: None, len: 0, drained: 0, share: Share::new(room, client) }
+        Self { only: Bytes::new(), memory: BytesMut::new(), file: None, len: 0, drained: 0, share: Share::new(room, client) }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -46,11 +50,16 @@ impl Spool {
         self.remaining() == 0
     }
 
-    /// Appends a piece. Fails when there is no room left for this client.
-    pub(super) async fn push(&mut self, piece: Bytes) -> io::Result<()> {
+    /// Appends a piece. Fails when there is no room left for this client. `only`: it is all of the body, and is kept as it is if it is not
+    /// short.
+    pub(super) async fn push(&mut self, piece: Bytes, only: bool) -> io::Result<()> {
         self.len += piece.len() as u64;
         if self.file.is_none() && self.len <= MEMORY_BYTES && self.share.memory(self.len) {
-            self.memory.extend_from_slice(&piece);
+            if only && piece.len() >= KEPT_BYTES {
+                self.only = piece;
+            } else {
+                self.memory.extend_from_slice(&piece);
+            }
             return Ok(());
         }
         if !self.share.disk(self.len) {
@@ -80,6 +89,7 @@ impl Spool {
 
     /// Shows the whole body again without draining it.
     pub(super) async fn replay(&mut self, mut each: impl FnMut(&[u8])) -> io::Result<()> {
+        each(&self.only);
         each(&self.memory);
         if let Some(file) = &mut self.file {
             let mut buffer = BytesMut::with_capacity(CHUNK_BYTES);
@@ -95,6 +105,10 @@ impl Spool {
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         if self.is_drained() {
             return Poll::Ready(None);
+        }
+        if !self.only.is_empty() {
+            self.drained += self.only.len() as u64;
+            return Poll::Ready(Some(Ok(std::mem::take(&mut self.only))));
         }
         if !self.memory.is_empty() {
             // A short body leaves as it is: to share its memory with nobody would cost an allocation.
@@ -126,7 +140,7 @@ mod tests {
     async fn filled(pieces: &[Vec<u8>]) -> Spool {
         let mut spool = Spool::new(&Room::new(0), None);
         for piece in pieces {
-            spool.push(Bytes::from(piece.clone())).await.unwrap();
+            spool.push(Bytes::from(piece.clone()), pieces.len() == 1).await.unwrap();
         }
         spool.rewind().await.unwrap();
         spool
@@ -142,7 +156,16 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_shown_is_what_is_drained_in_memory_and_from_a_file() {
-        for sizes in [vec![], vec![1, 2, 3], vec![600_000, 600_000, 5, 600_000]] {
+        for sizes in [
+            vec![],
+            vec![1, 2, 3],
+            vec![600],
+            vec![600, 600, 5],
+            vec![5, 600],
+            vec![600_000, 600_000, 5, 600_000],
+            vec![600, 1_100_000],
+            vec![1_100_000],
+        ] {
             let pieces: Vec<Vec<u8>> = sizes.iter().enumerate().map(|(at, size)| vec![at as u8; *size]).collect();
             let whole = pieces.concat();
             let mut spool = filled(&pieces).await;
@@ -163,26 +186,40 @@ mod tests {
         let room = Room::with(200_000, 8 << 20);
         let client = |last: u8| Some(AddressBlock::from(std::net::IpAddr::from([192, 0, 2, last])));
         let mut first = Spool::new(&room, client(1));
-        first.push(Bytes::from(vec![1; 110_000])).await.unwrap();
+        first.push(Bytes::from(vec![1; 110_000]), false).await.unwrap();
         assert!(first.file.is_none());
         let mut second = Spool::new(&room, client(1));
         for _ in 0..110 {
-            second.push(Bytes::from(vec![2; 1000])).await.unwrap();
+            second.push(Bytes::from(vec![2; 1000]), false).await.unwrap();
         }
         assert!(second.file.is_some());
         second.rewind().await.unwrap();
         assert_eq!(drain(&mut second).await, vec![2; 110_000]);
         let mut third = Spool::new(&room, client(1));
-        assert!(third.push(Bytes::from(vec![3; 110_000])).await.is_err(), "one client has half of it");
+        assert!(third.push(Bytes::from(vec![3; 110_000]), false).await.is_err(), "one client has half of it");
         let mut small = Spool::new(&room, client(1));
-        small.push(Bytes::from(vec![5; 16 * 1024])).await.unwrap();
+        small.push(Bytes::from(vec![5; 16 * 1024]), false).await.unwrap();
         assert!(small.file.is_none(), "a small body is always taken");
         let mut other = Spool::new(&room, client(2));
-        other.push(Bytes::from(vec![4; 60_000])).await.unwrap();
+        other.push(Bytes::from(vec![4; 60_000]), false).await.unwrap();
         assert!(other.file.is_none(), "another client has its own share");
         drop(second);
         third = Spool::new(&room, client(1));
-        third.push(Bytes::from(vec![3; 110_000])).await.unwrap();
+        third.push(Bytes::from(vec![3; 110_000]), false).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_body_that_came_in_one_piece_leaves_as_it_came_and_a_short_one_is_copied() {
+        for (only, length, is_copied) in
+            [(true, KEPT_BYTES - 1, true), (true, KEPT_BYTES, false), (true, CHUNK_BYTES * 3, false), (false, CHUNK_BYTES, true)]
+        {
+            let piece = Bytes::from(vec![7; length]);
+            let mut spool = Spool::new(&Room::new(0), None);
+            spool.push(piece.clone(), only).await.unwrap();
+            let left = std::future::poll_fn(|cx| spool.poll_next(cx)).await.unwrap().unwrap();
+            assert_eq!((left.len(), left.as_ptr() != piece.as_ptr()), (length, is_copied));
+            assert!(spool.is_drained());
+        }
     }
 
     #[tokio::test]
@@ -191,7 +228,7 @@ mod tests {
         for _ in 0..10 {
             let buffer = Bytes::from(vec![7; 100_000]);
             let piece = buffer.slice(..1);
-            spool.push(piece.clone()).await.unwrap();
+            spool.push(piece.clone(), false).await.unwrap();
             drop(buffer);
             assert!(piece.is_unique());
         }

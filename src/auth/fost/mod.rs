@@ -133,11 +133,13 @@ impl Fost {
         let mut macs = signed.begin(self.rules.states(key.as_deref()));
         let once = once_only(inbound.method());
         let (memory, until) = (self.rules.memory(&signed), signed.seconds.saturating_add(self.rules.max_skew));
-        // Two copies of one request that upload side by side, longer than the memory lasts, would each be the first.
-        let _upload = if once { Some(self.uploads.enter(memory).ok_or(Refusal::Replayed)?) } else { None };
         let length = match inbound.payload() {
             none if none.is_empty() => 0,
-            body if once => body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)).await?,
+            body if once => {
+                let held = body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk));
+                // Two copies of one request that upload side by side, longer than the memory lasts, would each be the first.
+                self.uploads.during(memory, held).await.ok_or(Refusal::Replayed)??
+            }
             body => nothing(body, &self.room).await?,
         };
         let subject = match self.rules.settle(&mut signed, key.as_deref(), macs, length, (inbound.query(), inbound.rule_path()), now) {

@@ -17,6 +17,7 @@ use super::timestamp;
 use crate::auth::signing::{self, unescape_unless};
 use crate::auth::{Refusal, valid_user_name};
 use crate::inbound::Inbound;
+use crate::types::is_graphic;
 
 pub(super) const TIMESTAMP: HeaderName = HeaderName::from_static("x-fost-timestamp");
 pub(super) const HEADERS: HeaderName = HeaderName::from_static("x-fost-headers");
@@ -109,7 +110,7 @@ fn key_and_tag(sent: &[u8]) -> Result<(String, Tag), Refusal> {
     let text = std::str::from_utf8(sent).map_err(|_| malformed.clone())?;
     let (key, signature) = text.split_once(':').ok_or_else(|| malformed.clone())?;
     // One colon; no blank anywhere, so that there is one way to write a credential.
-    if !text.bytes().all(|b| b.is_ascii_graphic()) || signature.contains(':') {
+    if !is_graphic(text) || signature.contains(':') {
         return Err(malformed);
     }
     Ok((signing::name(key)?, tag(signature)?))
@@ -133,7 +134,8 @@ fn signed_headers<'a>(head: &Head<'a>, list: &'a [u8], mut each: impl FnMut(&Hea
         if at == 0 && name != HEADERS {
             return Err(Refusal::Malformed("X-FOST-Headers does not name itself first"));
         }
-        each(&name, one(head, &name)?);
+        // The list is its own first value.
+        each(&name, if at == 0 { list } else { one(head, &name)? });
     }
     if words().next().is_none() {
         return Err(Refusal::Malformed("X-FOST-Headers does not name itself first"));

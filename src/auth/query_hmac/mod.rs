@@ -132,8 +132,6 @@ impl QueryHmac {
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let mut macs = signed.begin(self.rules.keys.states(key.as_deref()));
         let memory = self.rules.memory(&signed);
-        // Two copies of one request that upload side by side, longer than the memory lasts, would each be the first.
-        let _upload = self.uploads.enter(memory).ok_or_else(|| wrong(Refusal::Replayed))?;
         let bodiless = *inbound.method() == Method::GET || *inbound.method() == Method::HEAD;
         let body = inbound.payload();
         if signed.flaw.is_some() {
@@ -141,7 +139,9 @@ impl QueryHmac {
         } else if bodiless {
             nothing(body, &self.room).await.map_err(as_wrong)?;
         } else if !body.is_empty() {
-            body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)).await?;
+            let held = body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk));
+            // Two copies of one request that upload side by side, longer than the memory lasts, would each be the first.
+            self.uploads.during(memory, held).await.ok_or_else(|| wrong(Refusal::Replayed))??;
         }
         let seconds = now.div_euclid(timestamp::SECOND);
         let subject = match self.rules.settle(&signed, key.as_deref(), macs, inbound.rule_path(), seconds) {

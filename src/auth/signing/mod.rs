@@ -186,24 +186,29 @@ impl<M: KeyInit + Clone> PreparedKey<M> {
 
 /// MACs over one document (or over two readings of it), fed together.
 #[derive(Debug, Clone)]
-pub(super) struct Macs<M>(Vec<M>);
+pub(super) struct Macs<M> {
+    /// Mostly the only one: a key with one secret, a path with one reading.
+    first: Option<M>,
+    more: Vec<M>,
+}
 
 impl<M: Mac + KeyInit + Clone> Macs<M> {
     /// One MAC for each secret and each reading of the document's beginning.
     pub(super) fn begin<'a>(states: &[M], readings: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
-        Self(states.iter().flat_map(|state| readings.clone().map(|reading| Mac::chain_update(state.clone(), reading))).collect())
+        let mut all = states.iter().flat_map(|state| readings.clone().map(|reading| Mac::chain_update(state.clone(), reading)));
+        Self { first: all.next(), more: all.collect() }
     }
 
     /// Feeds the next bytes of the document.
     pub(super) fn update(&mut self, bytes: &[u8]) {
-        for mac in &mut self.0 {
+        for mac in self.first.iter_mut().chain(&mut self.more) {
             Mac::update(mac, bytes);
         }
     }
 
     /// Whether `tag` is the MAC of any of them. Each is compared, in constant time.
     pub(super) fn match_any(self, tag: &[u8]) -> bool {
-        self.0.into_iter().fold(false, |good, mac| mac.verify_slice(tag).is_ok() | good)
+        self.first.into_iter().chain(self.more).fold(false, |good, mac| mac.verify_slice(tag).is_ok() | good)
     }
 }
 
@@ -229,7 +234,8 @@ pub(super) fn once_only(method: &Method) -> bool {
 /// What the replay memory keeps of a signature. The length before each field keeps them apart.
 pub(super) fn memory(kind: &str, fields: [&[u8]; 3]) -> [u8; 32] {
     let hash = fields.iter().fold(Sha256::new_with_prefix(kind), |hash, field| {
-        let length = u64::try_from(field.len()).unwrap_or(u64::MAX);
+        // Of one block together with what is measured; no field comes near 4 GiB.
+        let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
         Digest::chain_update(Digest::chain_update(hash, length.to_be_bytes()), field)
     });
     hash.finalize().into()

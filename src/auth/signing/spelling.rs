@@ -1,13 +1,15 @@
 //! How names and signatures are spelt on their way. Each has one spelling, or is refused.
 
 use crate::auth::Refusal;
+use crate::types::is_graphic;
 
 /// The longest key name, in bytes.
 const LONGEST_NAME: usize = 255;
 
 /// The name of a key as clients send it, percent-decoded. Decoded once, and strictly.
 pub(in crate::auth) fn name(sent: &str) -> Result<String, Refusal> {
-    match unescape(sent.as_bytes()).and_then(|bytes| String::from_utf8(bytes).ok()) {
+    let decoded = if sent.contains('%') { unescape(sent.as_bytes()).and_then(|bytes| String::from_utf8(bytes).ok()) } else { Some(sent.to_owned()) };
+    match decoded {
         Some(name) if can_be_a_name(&name) => Ok(name),
         Some(_) | None => Err(Refusal::Malformed("the key's name")),
     }
@@ -15,7 +17,7 @@ pub(in crate::auth) fn name(sent: &str) -> Result<String, Refusal> {
 
 /// Whether a key could be called so.
 pub(in crate::auth) fn can_be_a_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= LONGEST_NAME && !name.chars().any(char::is_control)
+    !name.is_empty() && name.len() <= LONGEST_NAME && (is_graphic(name) || !name.chars().any(char::is_control))
 }
 
 /// The `N` bytes of a signature; base64 with its padding and without stray bits, so that one MAC has one spelling.

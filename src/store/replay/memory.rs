@@ -6,11 +6,11 @@
 //! Of a hash only the first half is kept: it is enough to tell signatures apart, and a table of half the size is found sooner in
 //! the processor's caches. Whoever made two of one half, at the price of 2^64 signatures, would have the second one refused.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use super::super::Unavailable;
-use crate::types::Digest;
+use crate::types::{Digest, DigestSet};
 
 const SOURCE: &str = "replay memory";
 
@@ -30,7 +30,7 @@ pub(super) struct Memory {
 
 #[derive(Debug)]
 struct Used {
-    signatures: HashSet<Half>,
+    signatures: DigestSet<16>,
     buckets: BTreeMap<i64, Vec<Half>>,
     /// The latest second whose bucket was forgotten. A clock that is set back must not let its signatures in again.
     forgotten: Option<i64>,
@@ -38,7 +38,7 @@ struct Used {
 
 impl Memory {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, used: Mutex::new(Used { signatures: HashSet::new(), buckets: BTreeMap::new(), forgotten: None }) }
+        Self { capacity, used: Mutex::new(Used { signatures: DigestSet::default(), buckets: BTreeMap::new(), forgotten: None }) }
     }
 
     /// Whether `signature` is used for the first time: see [`super::Replay::first_use`].
@@ -94,7 +94,7 @@ impl Used {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, HashSet};
     use std::sync::Arc;
 
     use proptest::prelude::*;
