@@ -36,7 +36,12 @@ impl<N: AsRef<[u8]>> NamesByLength<N> {
     #[must_use]
     pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
         let name = name.as_ref();
-        self.0.get(name.len()).is_some_and(|list| list.iter().any(|known| known.as_ref() == name))
+        self.any(name.len(), |known| known == name)
+    }
+
+    /// Whether one of them, among those of this length, is what is looked for.
+    pub(super) fn any(&self, length: usize, is_it: impl Fn(&[u8]) -> bool) -> bool {
+        self.0.get(length).is_some_and(|list| list.iter().any(|known| is_it(known.as_ref())))
     }
 
     /// All of them.
@@ -48,11 +53,15 @@ impl<N: AsRef<[u8]>> NamesByLength<N> {
 impl HeaderNames {
     /// Removes all of them.
     pub fn remove_from(&self, headers: &mut HeaderMap) {
-        if headers.keys().any(|name| self.contains(name)) {
-            for name in self.iter() {
-                headers.remove(name);
-            }
-        }
+        remove_if(headers, |name| self.contains(name));
+    }
+}
+
+/// Looks at each header once: a message has fewer of them than there are names to look for.
+pub(super) fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
     }
 }
 

@@ -15,6 +15,7 @@ mod names;
 mod parts;
 mod proxied;
 mod query;
+mod seen;
 mod target;
 mod told;
 mod unclean;
@@ -30,6 +31,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::payload::{Payload, PayloadLimits};
 
+use seen::Seen;
 use told::Told;
 
 pub use conn::{ClientCertificate, Conn, Lapse, Open, Peer, Verdict};
@@ -95,25 +97,32 @@ impl Inbound {
         if headers.len() > cleaning.max_headers {
             return Err(Unclean::TooManyHeaders);
         }
-        framing::check_framing(parts.version, headers)?;
-        framing::check_expectation(headers)?;
+        let seen = Seen::of(headers);
+        if seen.may_hold([&header::CONTENT_LENGTH, &header::TRANSFER_ENCODING]) {
+            framing::check_framing(parts.version, headers)?;
+        }
+        if seen.may_hold([&header::EXPECT]) {
+            framing::check_expectation(headers)?;
+        }
         let host = Host::take(parts.version, &parts.uri, headers, conn)?;
         let target = target::take(&parts.uri)?;
         let decoded = target::decode_path(target.path())?;
         let decoded_path = (decoded != target.path()).then(|| decoded.into_owned());
-        if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        if seen.may_hold([&header::AUTHORIZATION]) && headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Unclean::Header("more than one Authorization"));
         }
         let mut payload = Payload::new(body, cleaning.payload)?;
-        let upgrade =
-            framing::wanted_upgrade(&parts.method, parts.version, headers, &payload).map(|key| (key, parts.extensions.remove::<OnUpgrade>()));
-        let proxy_authorization = names::strip_hop_by_hop(headers)?;
+        let wanted = || framing::wanted_upgrade(&parts.method, parts.version, headers, &payload);
+        let upgrade = if seen.may_hold([&header::UPGRADE]) { wanted().map(|key| (key, parts.extensions.remove::<OnUpgrade>())) } else { None };
+        let proxy_authorization = names::strip_hop_by_hop(headers, seen)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
         if !payload.is_empty() {
             payload.sent_by(told.client(conn), parts.version);
         }
         cleaning.reserved.strip(headers);
-        cookies::join(headers)?;
+        if seen.may_hold([&header::COOKIE]) {
+            cookies::join(headers)?;
+        }
         Ok(Self {
             method: parts.method,
             target,

@@ -6,7 +6,8 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::Unclean;
-use super::header_names::NamesByLength;
+use super::header_names::{NamesByLength, remove_if};
+use super::seen::Seen;
 use crate::payload::CleanTrailers;
 
 /// A list of names and whether a name is one of them: compared with each literal, which the compiler does by their lengths.
@@ -103,18 +104,29 @@ const ALWAYS_RESERVED: &[&str] = &[
 ];
 
 /// Whole families that only a proxy may set, and the one that begins otherwise: what nginx and Apache tell of a client's certificate.
-fn of_reserved_family(folded: &[u8]) -> bool {
-    match folded.strip_prefix(b"x_") {
-        Some(rest) => {
-            rest.starts_with(b"envoy_")
-                || rest.starts_with(b"ssl_")
-                || rest.starts_with(b"doorward_")
-                || rest.starts_with(b"client_cert")
-                || rest.starts_with(b"forwarded_tls_")
-                || rest.starts_with(b"amzn_mtls_")
-        }
-        None => folded.starts_with(b"ssl_client_"),
+fn of_reserved_family(name: &str) -> bool {
+    const AFTER_X: [&str; 6] = ["envoy_", "ssl_", "doorward_", "client_cert", "forwarded_tls_", "amzn_mtls_"];
+    match name.as_bytes() {
+        [b'x', hyphen, rest @ ..] if fold_byte(*hyphen) == b'_' => AFTER_X.iter().any(|family| begins(rest, family)),
+        name => begins(name, "ssl_client_"),
     }
+}
+
+/// Whether `name` begins with what is folded already.
+fn begins(name: &[u8], folded: &str) -> bool {
+    name.get(..folded.len()).is_some_and(|name| is_folded(name, folded.as_bytes()))
+}
+
+/// Whether `name`, folded, is `folded`. They are of one length. Looked at from the end: many names begin alike, few end so.
+fn is_folded(mut name: &[u8], mut folded: &[u8]) -> bool {
+    debug_assert_eq!(name.len(), folded.len());
+    while let ([name_before @ .., byte], [folded_before @ .., known]) = (name, folded) {
+        if fold_byte(*byte) != *known {
+            return false;
+        }
+        (name, folded) = (name_before, folded_before);
+    }
+    true
 }
 
 /// The names that no client may send.
@@ -160,20 +172,12 @@ impl ReservedNames {
     #[must_use]
     pub fn holds(&self, name: &HeaderName) -> bool {
         let name = name.as_str();
-        let mut buffer = [0; 64];
-        let long;
-        let folded = match fold_into(name, &mut buffer) {
-            Some(folded) => folded,
-            None => {
-                long = fold(name);
-                long.as_bytes()
-            }
-        };
-        if self.exact.contains(folded) || of_reserved_family(folded) {
+        let is_it = |known: &[u8]| is_folded(name.as_bytes(), known);
+        if self.exact.any(name.len(), is_it) || of_reserved_family(name) {
             return true;
         }
         // The canonical spelling has hyphens and nothing else; any other spelling of a standing name is an alias.
-        self.aliases.contains(folded) && !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        self.aliases.any(name.len(), is_it) && !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
     }
 
     /// Removes every reserved header.
@@ -191,10 +195,13 @@ impl CleanTrailers for ReservedNames {
 
 /// Removes what ends at this hop: the names that `Connection` lists, and the fixed ones. Gives back `Proxy-Authorization` if there
 /// was one line of it: it is meant for this hop.
-pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<Option<HeaderValue>, Unclean> {
-    let mut lines = headers.get_all(header::PROXY_AUTHORIZATION).iter();
-    let for_this_hop = lines.next().filter(|_| lines.next().is_none()).cloned();
-    if headers.contains_key(header::CONNECTION) {
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, seen: Seen) -> Result<Option<HeaderValue>, Unclean> {
+    let mut for_this_hop = None;
+    if seen.may_hold([&header::PROXY_AUTHORIZATION]) {
+        let mut lines = headers.get_all(header::PROXY_AUTHORIZATION).iter();
+        for_this_hop = lines.next().filter(|_| lines.next().is_none()).cloned();
+    }
+    if seen.may_hold([&header::CONNECTION]) {
         let mut listed = Vec::new();
         for value in headers.get_all(header::CONNECTION) {
             let value = value.to_str().map_err(|_| Unclean::Header("Connection is not ASCII"))?;
@@ -207,47 +214,38 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> Result<Option<HeaderV
             headers.remove(name);
         }
     }
+    if seen.may_hold([&header::CONTENT_LENGTH]) {
+        // Mostly there is no other.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     remove_if(headers, ends_here);
     Ok(for_this_hop)
 }
 
 /// Removes what ends at this hop from an upstream's response; malformed names in `Connection` name nothing.
 pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
-    let listed: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        // What most answers say, and no more than what is removed anyway.
-        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| name != header::CONTENT_LENGTH && name != header::SET_COOKIE && name != header::CONTENT_TYPE)
-        .collect();
+    let mut listed = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for name in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+            // What most answers say, and no more than what is removed anyway.
+            if name.eq_ignore_ascii_case(b"keep-alive") {
+                continue;
+            }
+            if let Ok(name) = HeaderName::from_bytes(name)
+                && ![header::CONTENT_LENGTH, header::SET_COOKIE, header::CONTENT_TYPE].contains(&name)
+            {
+                listed.push(name);
+            }
+        }
+    }
     for name in &listed {
         headers.remove(name);
     }
-    headers.remove(header::CONNECTION);
     remove_if(headers, of_the_answer_ends_here);
-}
-
-/// Looks at each header once: a message has fewer of them than there are names to look for.
-fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
 }
 
 fn fold(name: &str) -> String {
     name.bytes().map(fold_byte).map(char::from).collect()
-}
-
-fn fold_into<'b>(name: &str, buffer: &'b mut [u8; 64]) -> Option<&'b [u8]> {
-    let folded = buffer.get_mut(..name.len())?;
-    for (to, from) in folded.iter_mut().zip(name.bytes()) {
-        *to = fold_byte(from);
-    }
-    Some(folded)
 }
 
 fn fold_byte(byte: u8) -> u8 {
@@ -318,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_longer_than_the_buffer_is_judged_alike() {
+    fn a_long_name_is_judged_alike() {
         let long = format!("x-{}", "a".repeat(80));
         let reserved = ReservedNames::new([HeaderName::from_bytes(long.as_bytes()).unwrap()], &[]);
         assert!(reserved.holds(&HeaderName::from_bytes(long.replace('-', "_").as_bytes()).unwrap()));
@@ -339,7 +337,8 @@ mod tests {
         ] {
             headers.append(HeaderName::from_static(name), value.parse().unwrap());
         }
-        strip_hop_by_hop(&mut headers).unwrap();
+        let seen = Seen::of(&headers);
+        strip_hop_by_hop(&mut headers, seen).unwrap();
         let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["authorization", "cookie", "x-keep"]);
