@@ -1,10 +1,21 @@
 //! Header lines that are ready to be sent.
 
+use std::fmt;
+
 use http::{HeaderName, HeaderValue};
 
+use crate::types::is_graphic;
+
 /// Lines of `NAME: VALUE`, each with its end: written once, and as often sent as they hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Lines(Vec<u8>);
+
+/// Among the values may be a signed identity: none is shown.
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lines({} bytes)", self.0.len())
+    }
+}
 
 impl Lines {
     /// None yet, with room for so many bytes.
@@ -20,7 +31,7 @@ impl Lines {
 
     /// One more, unless its value, `parts` together, holds anything else than letters, digits and punctuation of ASCII.
     pub fn push_text(&mut self, name: &HeaderName, parts: &[&str]) {
-        if parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_graphic())) {
+        if parts.iter().all(|part| is_graphic(part)) {
             for part in [name.as_str(), ": "].iter().chain(parts).chain(&["\r\n"]) {
                 self.0.extend_from_slice(part.as_bytes());
             }

@@ -26,8 +26,10 @@ pub struct Stamp {
     parameters: Vec<&'static str>,
     /// What the application is told of the caller, under whatever names.
     asserted: HeaderNames,
-    /// Written here, whatever a client sent: some of them no client may send, others are read by a scheme.
+    /// Written here, whatever a client sent: most of them no client may send, others are read by a scheme.
     replaced: HeaderNames,
+    /// Those, and what may carry a credential.
+    forgotten: HeaderNames,
 }
 
 impl Stamp {
@@ -38,12 +40,14 @@ impl Stamp {
         credentials.headers.push(header::AUTHORIZATION);
         credentials.headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         credentials.headers.dedup();
+        let replaced: Vec<HeaderName> = identity.reserved().into_iter().chain(identity.shared_names()).chain(DESCRIBED).collect();
         Self {
+            forgotten: HeaderNames::new(replaced.iter().chain(&credentials.headers).cloned()),
+            replaced: HeaderNames::new(replaced),
             credentials: HeaderNames::new(credentials.headers),
             cookies: credentials.cookies,
             parameters: Vec::new(),
             asserted: HeaderNames::new(identity.reserved()),
-            replaced: HeaderNames::new(identity.shared_names().into_iter().chain(DESCRIBED)),
             identity,
         }
     }
@@ -71,15 +75,19 @@ impl Stamp {
 
     /// Stamps a request that was cleaned and permitted.
     pub fn apply(&self, inbound: &mut Inbound, conn: &Conn, permit: &Permit, forward_credentials: bool, request_id: &str) -> Result<(), Rejection> {
-        if !forward_credentials {
-            self.forget_credentials(inbound, permit);
+        if forward_credentials {
+            self.replaced.remove_from(inbound.headers_mut());
+        } else {
+            self.forgotten.remove_from(inbound.headers_mut());
+            self.forget_elsewhere(inbound, permit);
         }
-        self.replaced.remove_from(inbound.headers_mut());
-        describe(inbound, conn, request_id);
+        let mut lines = Lines::with_capacity(768);
+        describe(inbound, conn, request_id, &mut lines);
         if let Some(identity) = permit.identity() {
-            let (method, host, target) = (inbound.method().clone(), inbound.host().raw.clone(), inbound.target().clone());
-            self.identity.write(&identity.subject, (&method, &host, target.as_str()), unix_now(), inbound.headers_mut())?;
+            let request = (inbound.method(), &inbound.host().raw, inbound.target().as_str());
+            self.identity.write(&identity.subject, request, unix_now(), &mut lines)?;
         }
+        inbound.describe(lines);
         Ok(())
     }
 
@@ -103,8 +111,8 @@ impl Stamp {
         self.asserted.remove_from(answer);
     }
 
-    fn forget_credentials(&self, inbound: &mut Inbound, permit: &Permit) {
-        self.credentials.remove_from(inbound.headers_mut());
+    /// Credentials that travel elsewhere than in headers of their own.
+    fn forget_elsewhere(&self, inbound: &mut Inbound, permit: &Permit) {
         for name in &self.cookies {
             inbound.forget_cookie(name);
         }
@@ -121,8 +129,7 @@ impl Stamp {
 
 /// `X-Forwarded-*`, `Forwarded` (RFC 7239), the request id and the trace. Only the addresses of a trusted proxy are extended;
 /// all else is replaced.
-fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
-    let mut lines = Lines::with_capacity(512);
+fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str, lines: &mut Lines) {
     let host = inbound.host();
     match (inbound.forwarded_for(), conn.usual(&host.raw)) {
         // Without a proxy in front all but the ids are as they were for the last request.
@@ -137,8 +144,7 @@ fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str) {
         }
     }
     lines.push_text(&X_REQUEST_ID, &[request_id]);
-    trace(inbound.headers_mut(), request_id, &mut lines);
-    inbound.describe(lines);
+    trace(inbound.headers_mut(), request_id, lines);
 }
 
 /// RFC 7239 section 6: an IPv6 address stands in brackets and quotes; what is no address is obfuscated by a proxy, or unknown.

@@ -6,6 +6,7 @@ use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Unstampable;
+use crate::types::is_graphic;
 
 /// `identity.encoding`. Each is reversible: no two values are written alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,11 +57,14 @@ impl Encoding {
         if text.is_empty() {
             return Err(Unstampable("a value is empty"));
         }
-        if text.chars().any(char::is_control) {
-            return Err(Unstampable("a value holds a control character"));
-        }
-        if text.trim() != text {
-            return Err(Unstampable("a value begins or ends with a blank"));
+        // Most names are plain words.
+        if !is_graphic(text) {
+            if text.chars().any(char::is_control) {
+                return Err(Unstampable("a value holds a control character"));
+            }
+            if text.trim() != text {
+                return Err(Unstampable("a value begins or ends with a blank"));
+            }
         }
         Ok(match self {
             Self::Utf8 => text.to_owned(),

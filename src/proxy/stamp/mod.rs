@@ -25,7 +25,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use serde_json::{Map, Value};
 
 use self::assertion::Assertions;
@@ -35,7 +35,7 @@ use self::fost::Fost;
 use self::keys::Keys;
 use self::settings::Names;
 use crate::auth::{Subject, claim, valid_user_name};
-use crate::inbound::HeaderNames;
+use crate::inbound::Lines;
 use crate::types::Report;
 
 pub use self::assertion::AssertionError;
@@ -54,7 +54,9 @@ pub struct IdentityStamp {
     assertion_header: HeaderName,
     encoding: Encoding,
     mapped: Vec<(HeaderName, Attribute)>,
-    reserved: HeaderNames,
+    reserved: Vec<HeaderName>,
+    /// What the signatures write, and a client may send for a scheme to read.
+    shared: Vec<HeaderName>,
     keys: Keys,
     signs_hmac: bool,
     signs_message: bool,
@@ -81,6 +83,10 @@ impl IdentityStamp {
             None => None,
         };
         let (names, encoding, keys, kinds, assertions) = (names?, encoding?, keys?, kinds?, assertions?);
+        let shared = kinds.shared_names();
+        if !names.are_distinct_from(&shared, report) {
+            return None;
+        }
         if settings.max_body.is_some() && !kinds.fost {
             report.error("max_body", "only a signature with \"fost\" covers bodies", "leave it out");
             return None;
@@ -105,7 +111,8 @@ impl IdentityStamp {
             assertion_header: names.assertion,
             encoding,
             mapped: names.mapped,
-            reserved: HeaderNames::new(names.reserved),
+            reserved: names.reserved,
+            shared,
             signs_hmac: kinds.hmac,
             signs_message: kinds.message,
             keys,
@@ -118,20 +125,19 @@ impl IdentityStamp {
     /// Every header name that this stamp may write, and `also_strip`: no client may send one, in any spelling.
     #[must_use]
     pub fn reserved(&self) -> Vec<HeaderName> {
-        self.reserved.iter().cloned().collect()
+        self.reserved.clone()
     }
 
-    /// Writes the user header, the mapped headers and the signatures into `headers`, each exactly once.
+    /// Writes the user header, the mapped headers and the signatures behind `lines`, each exactly once. Whoever sends them sends none of
+    /// [`Self::reserved`] beside, also none of which nothing is written here.
     /// `host` is what the client asked for, `target` the path and query exactly as sent upstream; `now` is Unix seconds.
     pub fn write(
         &self,
         subject: &Subject,
         (method, host, target): (&Method, &HeaderValue, &str),
         now: i64,
-        headers: &mut HeaderMap,
+        lines: &mut Lines,
     ) -> Result<(), Unstampable> {
-        // Nothing of these can be left of a client's request; and nothing is left of it where an attribute is absent.
-        self.reserved.remove_from(headers);
         if !valid_user_name(&subject.user) {
             return Err(Unstampable("the user has no name that an application can be told"));
         }
@@ -139,27 +145,34 @@ impl IdentityStamp {
         if self.signs_hmac {
             let (id, state) = self.keys.shared.first().ok_or(Unstampable("there is no key to sign with"))?;
             let signature = hmac::sign(state, id, method.as_str(), target, user.as_bytes(), now);
-            headers.insert(names::SIGNATURE, signature.ok_or(Unstampable("the signature cannot be written into a header"))?);
+            lines.push(&names::SIGNATURE, &signature.ok_or(Unstampable("the signature cannot be written into a header"))?);
         }
         if let Some(assertions) = &self.assertions {
             let key = self.keys.private.first().ok_or(Unstampable("there is no key to sign with"))?;
-            headers.insert(self.assertion_header.clone(), assertions.write(key, self.claims(subject), now)?);
+            lines.push(&self.assertion_header, &assertions.write(key, self.claims(subject), now)?);
         }
-        headers.insert(self.user_header.clone(), user);
+        lines.push(&self.user_header, &user);
+        let mut mapped = Vec::new();
         for (name, attribute) in &self.mapped {
             if let Some(value) = attribute.write(subject, self.encoding)? {
-                headers.insert(name.clone(), value);
+                lines.push(name, &value);
+                mapped.push((name, value));
             }
         }
-        if self.signs_message { self.sign_message((method, host, target), now, headers) } else { Ok(()) }
+        if !self.signs_message {
+            return Ok(());
+        }
+        let told = |wanted: &HeaderName| {
+            let mut all = std::iter::once((&self.user_header, &user)).chain(mapped.iter().map(|(name, value)| (*name, value)));
+            all.find(|(name, _)| *name == wanted).map(|(_, value)| value.as_bytes())
+        };
+        self.sign_message(&self.stamped(method.as_str(), host.as_bytes(), target, told), now, lines)
     }
 
     /// Headers that the stamp writes, and that a client may send for a scheme to read. They are taken off every request.
     #[must_use]
     pub fn shared_names(&self) -> Vec<HeaderName> {
-        let message: &[HeaderName] = if self.signs_message { &[message::INPUT, message::SIGNATURE] } else { &[] };
-        let fost: &[HeaderName] = if self.fost.is_some() { &fost::WRITTEN } else { &[] };
-        message.iter().chain(fost).cloned().collect()
+        self.shared.clone()
     }
 
     /// Signs whole requests, where the configuration asks for it.
@@ -169,13 +182,11 @@ impl IdentityStamp {
     }
 
     /// Signs the identity headers that were written.
-    fn sign_message(&self, (method, host, target): (&Method, &HeaderValue, &str), now: i64, headers: &mut HeaderMap) -> Result<(), Unstampable> {
+    fn sign_message(&self, stamped: &message::Stamped<'_>, now: i64, lines: &mut Lines) -> Result<(), Unstampable> {
         let key = self.keys.private.first().ok_or(Unstampable("there is no key to sign with"))?;
-        let value = |name: &HeaderName| headers.get(name).map(HeaderValue::as_bytes);
-        let signed = self.stamped(method.as_str(), host.as_bytes(), target, value).sign(key, now);
-        let (input, signature) = signed.ok_or(Unstampable("the identity could not be signed"))?;
+        let (input, signature) = stamped.sign(key, now).ok_or(Unstampable("the identity could not be signed"))?;
         for (name, value) in [(message::INPUT, input), (message::SIGNATURE, signature)] {
-            headers.insert(name, value.try_into().map_err(|_| Unstampable("the signature cannot be written into a header"))?);
+            lines.push(&name, &value.try_into().map_err(|_| Unstampable("the signature cannot be written into a header"))?);
         }
         Ok(())
     }

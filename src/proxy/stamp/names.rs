@@ -59,7 +59,7 @@ pub(super) fn read(key: &str, text: &str, report: &mut Report) -> Option<HeaderN
         return None;
     };
     let fold = folded(name.as_str());
-    if TAKEN.iter().any(|taken| folded(taken) == fold) || fold.starts_with("content_") {
+    if TAKEN.iter().any(|taken| folded(taken) == fold) || fold.starts_with("content_") || fold.starts_with("sec_websocket_") {
         report.error(key, &format!("the header {text} has a meaning of its own"), "name another, such as X-Forwarded-User");
         return None;
     }

@@ -9,7 +9,7 @@ use super::assertion::Assertions;
 use super::attribute::Attribute;
 use super::encoding::Encoding;
 use super::keys::KeyList;
-use super::names;
+use super::{fost, message, names};
 use crate::types::{ByteSize, Report};
 
 /// `[identity]`.
@@ -81,6 +81,14 @@ impl Names {
         reserved.dedup();
         Some(Self { user, assertion, mapped, reserved })
     }
+
+    /// Whether none of them is written by a signature too, which `shared` are.
+    pub(super) fn are_distinct_from(&self, shared: &[HeaderName], report: &mut Report) -> bool {
+        let own = [("user_header".to_owned(), self.user.clone()), ("assertion_header".to_owned(), self.assertion.clone())];
+        let mapped = self.mapped.iter().map(|(name, _)| (format!("headers.{name}"), name.clone()));
+        let all: Vec<_> = shared.iter().map(|name| ("signature".to_owned(), name.clone())).chain(own).chain(mapped).collect();
+        names::distinct(&all, report)
+    }
 }
 
 pub(super) fn read_encoding(text: Option<&str>, report: &mut Report) -> Option<Encoding> {
@@ -100,6 +108,15 @@ pub(super) struct Signatures {
     pub jwt: bool,
     pub message: bool,
     pub fost: bool,
+}
+
+impl Signatures {
+    /// Headers that they write, and that a client may send for a scheme to read.
+    pub(super) fn shared_names(&self) -> Vec<HeaderName> {
+        let message: &[HeaderName] = if self.message { &[message::INPUT, message::SIGNATURE] } else { &[] };
+        let fost: &[HeaderName] = if self.fost { &fost::WRITTEN } else { &[] };
+        message.iter().chain(fost).cloned().collect()
+    }
 }
 
 const ANY: &str = "write any of \"hmac\", \"jwt\", \"http-message-signature\" and \"fost\"";
