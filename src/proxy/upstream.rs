@@ -147,7 +147,6 @@ impl Upstream {
         let max_bytes = payload.max_bytes();
         let verdict = payload.verdict();
         let host = if self.preserve_host { host.raw } else { self.own_host.clone() };
-        headers.insert(header::HOST, host);
         if let Some(wanted) = &wanted {
             upgrade::ask(wanted, &mut headers);
         }
@@ -155,7 +154,9 @@ impl Upstream {
         async move {
             let mut sent = match self.pool.lease(conn.worker).await {
                 Ok(mut lease) => {
-                    let outgoing = Outgoing::new(lease.connection.room(), (&method, &target), (&mut headers, &described), payload);
+                    let outgoing = Outgoing::new(lease.connection.room(), (&method, &target), (&host, &headers, &described), payload);
+                    // Written: what they hold is not kept while the application thinks.
+                    drop((target, host, headers, described));
                     self.send(lease, outgoing, &method, &progress).await
                 }
                 Err(why) => Err(why.into()),

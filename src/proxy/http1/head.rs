@@ -41,12 +41,21 @@ pub(super) enum Body {
 }
 
 /// Writes the head of a request. None of its parts can hold a line end: their types see to that.
-pub(super) fn write(out: &mut Vec<u8>, (method, target): (&Method, &PathAndQuery), headers: &HeaderMap, more: &Lines, body: Body) {
+/// A length or a coding among `headers` is left out: `body` says it.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    (method, target): (&Method, &PathAndQuery),
+    (host, headers, more): (&HeaderValue, &HeaderMap, &Lines),
+    body: Body,
+) {
     for part in [method.as_str(), " ", target.as_str(), " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
+    write_line(out, &header::HOST, host);
     for (name, value) in headers {
-        write_line(out, name, value);
+        if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
+            write_line(out, name, value);
+        }
     }
     out.extend_from_slice(more.as_bytes());
     match body {

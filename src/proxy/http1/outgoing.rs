@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap};
+use http::header::{HeaderMap, HeaderValue};
 use http::{Method, uri::PathAndQuery};
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
@@ -47,24 +47,22 @@ enum Framing {
 }
 
 impl Outgoing {
-    /// `described`: lines that are written behind `headers`, none of which they hold. The one header that says where the body ends
-    /// is written here, whatever the client wrote. `room` is memory to write in.
+    /// `headers`: the host, those of the map, and lines that are written behind them. None of them is among the others. The one header
+    /// that says where the body ends is written here, whatever the map says. `room` is memory to write in.
     pub(in crate::proxy) fn new(
         mut room: Vec<u8>,
         line: (&Method, &PathAndQuery),
-        (headers, described): (&mut HeaderMap, &Lines),
+        headers: (&HeaderValue, &HeaderMap, &Lines),
         body: Payload,
     ) -> Self {
         let may_be_silent = matches!(*line.0, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
         let length = body.size_hint().exact();
-        headers.remove(header::TRANSFER_ENCODING);
-        headers.remove(header::CONTENT_LENGTH);
         let follows = match length {
             Some(0) if may_be_silent => head::Body::Unsaid,
             Some(length) => head::Body::Length(length),
             None => head::Body::Chunked,
         };
-        head::write(&mut room, line, headers, described, follows);
+        head::write(&mut room, line, headers, follows);
         Self {
             before: room,
             written: 0,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
@@ -64,7 +64,7 @@ impl App {
 async fn post(framing: &str, sent: &[u8]) -> (Outgoing, DuplexStream) {
     let (payload, client) = body(framing, sent, NO_LIMIT).await;
     let line = (&Method::POST, &"/x".parse().unwrap());
-    (Outgoing::new(Vec::new(), line, (&mut HeaderMap::new(), &Lines::default()), payload), client)
+    (Outgoing::new(Vec::new(), line, (&HeaderValue::from_static("app"), &HeaderMap::new(), &Lines::default()), payload), client)
 }
 
 /// Reads until `end` has come.
@@ -308,9 +308,10 @@ fn a_request_says_once_where_it_ends() {
             let mut described = Lines::default();
             described.push_text(&HeaderName::from_static("x-b"), &["2"]);
             let line = (&method, &"/a?b=c".parse().unwrap());
-            let head = Outgoing::new(b"".to_vec(), line, (&mut headers, &described), payload).into_room();
+            let host = HeaderValue::from_static("app");
+            let head = Outgoing::new(b"".to_vec(), line, (&host, &headers, &described), payload).into_room();
             let says = says.map(|says| format!("{says}\r\n")).unwrap_or_default();
-            assert_eq!(String::from_utf8(head).unwrap(), format!("{method} /a?b=c HTTP/1.1\r\nx-a: 1\r\nx-b: 2\r\n{says}\r\n"));
+            assert_eq!(String::from_utf8(head).unwrap(), format!("{method} /a?b=c HTTP/1.1\r\nhost: app\r\nx-a: 1\r\nx-b: 2\r\n{says}\r\n"));
         }
     });
 }
