@@ -16,8 +16,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio_rustls::server::TlsStream;
 
+use super::socket::Paced;
 use crate::inbound::{Found, HeadFault, Heads};
 
 /// Somebody who looks at what is read.
@@ -29,17 +31,37 @@ pub(super) trait Inspect: Unpin {
     fn write_waits(&mut self, waits: bool);
 }
 
+/// A stream that may know whether its socket holds anything.
+pub(super) trait Readable {
+    /// Ready when a read of the socket would find something: bytes, the end, or an error. Ready too where nobody knows.
+    fn poll_readable(&self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+}
+
+impl Readable for Box<TlsStream<Paced>> {
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.get_ref().0.poll_readable(cx)
+    }
+}
+
+impl Readable for Paced {}
+impl Readable for DuplexStream {}
+
 /// A stream that somebody looks at.
 #[derive(Debug)]
 pub(super) struct Inspected<T, I> {
     stream: T,
     inspect: I,
     broken: Option<&'static str>,
+    /// Whether the last read found nothing: then the stream holds nothing back either, and there is nothing until its socket has something.
+    /// hyper asks several times for each request.
+    quiet: bool,
 }
 
 impl<T, I: Inspect> Inspected<T, I> {
     pub(super) fn new(stream: T, inspect: I) -> Self {
-        Self { stream, inspect, broken: None }
+        Self { stream, inspect, broken: None, quiet: false }
     }
 
     /// The stream that is looked at.
@@ -53,14 +75,19 @@ impl<T, I: Inspect> Inspected<T, I> {
     }
 }
 
-impl<T: AsyncRead + Unpin, I: Inspect> AsyncRead for Inspected<T, I> {
+impl<T: AsyncRead + Readable + Unpin, I: Inspect> AsyncRead for Inspected<T, I> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if let Some(why) = this.broken {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
         }
+        if this.quiet {
+            ready!(this.stream.poll_readable(cx));
+        }
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        let outcome = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        this.quiet = outcome.is_pending();
+        ready!(outcome)?;
         let read = buffer.filled().get(before..).unwrap_or_default();
         if let Err((usable, why)) = this.inspect.read(read) {
             this.broken = Some(why);

@@ -75,6 +75,45 @@ async fn a_tunnel_is_not_looked_at() {
     assert!(verdict.fault.get().is_none());
 }
 
+/// Whose socket holds something when it is told so.
+struct Told {
+    stream: DuplexStream,
+    readable: bool,
+    asked: usize,
+}
+
+impl Readable for Told {
+    fn poll_readable(&self, _cx: &mut Context<'_>) -> Poll<()> {
+        if self.readable { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl AsyncRead for Told {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.asked += 1;
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+#[test]
+fn after_a_read_that_found_nothing_the_stream_is_asked_again_when_its_socket_holds_something() {
+    let (near, mut far) = duplex(64);
+    let told = Told { stream: near, readable: false, asked: 0 };
+    let mut stream = Inspected::new(told, Http1::new(8192, Arc::default()));
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut bytes = [0; 64];
+    let mut read = |stream: &mut Inspected<Told, Http1>| Pin::new(stream).poll_read(&mut cx, &mut ReadBuf::new(&mut bytes));
+    assert!(read(&mut stream).is_pending());
+    assert!(read(&mut stream).is_pending() && stream.stream.asked == 1, "nothing was there, and nothing came");
+    stream.stream.readable = true;
+    assert!(read(&mut stream).is_pending() && stream.stream.asked == 2, "not a whole record");
+    assert!(Pin::new(&mut far).poll_write(&mut Context::from_waker(std::task::Waker::noop()), b"G").is_ready());
+    assert!(read(&mut stream).is_ready());
+    stream.stream.readable = false;
+    assert!(read(&mut stream).is_pending() && stream.stream.asked == 4, "a stream that gave something may hold more back");
+    assert!(read(&mut stream).is_pending() && stream.stream.asked == 4);
+}
+
 /// Takes one write and notes how it came; further ones have to wait.
 struct Sink {
     pieces: Vec<usize>,

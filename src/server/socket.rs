@@ -151,7 +151,8 @@ impl Paced {
         if let Poll::Ready(Ok(taken)) = outcome {
             let taken = u64::try_from(taken).unwrap_or(u64::MAX);
             self.taken = self.taken.saturating_add(taken);
-            self.traffic.written.fetch_add(taken, Ordering::Relaxed);
+            // Nobody else adds to it: cheaper than to add in one step.
+            self.traffic.written.store(self.traffic.written().wrapping_add(taken), Ordering::Relaxed);
         }
         outcome
     }
