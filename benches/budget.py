@@ -1,4 +1,4 @@
-"""What a request is made of: system calls (strace), allocations (valgrind's dhat) and instructions by owner (callgrind). Started by budget.sh."""
+"""What a request is made of: system calls (strace), allocations and instructions by owner (callgrind). Started by budget.sh."""
 
 import argparse
 import collections
@@ -25,10 +25,14 @@ OWNERS = (
     ("the cache of facts (moka)", r"\b(moka|crossbeam\w*|tagptr)::"),
     ("hyper, http, bytes", r"\b(hyper|hyper_util|http|http_body|http_body_util|httparse|httpdate|bytes|h2|want|smallvec|atomic_waker)::"),
     ("tokio", r"\b(tokio|mio|tokio_util|futures\w*|parking_lot\w*|slab)::"),
-    ("memory: asked for and given back", r"malloc|free|realloc|calloc|__rust_alloc|__rust_dealloc|__rdl_|_int_"),
+    ("memory: asked for and given back", r"malloc|free|realloc|calloc|__rust_alloc|__rust_dealloc|__rdl_|_int_|^_?mi_"),
     ("memory: copied and compared", r"mem(cpy|move|set|cmp|chr)|bcmp|strlen"),
     ("Rust's own library", r"\b(core|alloc|std|hashbrown|memchr)::"),
 )
+
+# The allocator is mimalloc for Rust; C asks the C library.
+ALLOCATOR = r"_?mi_|malloc|calloc|realloc|_int_"
+ASKS = r"(mi_)?(malloc|calloc|zalloc|realloc)"
 
 
 def system_calls(bench, binary, upstream, workload):
@@ -81,19 +85,10 @@ def traced_by(pid):
         return next(int(line.split()[1]) for line in status if line.startswith("TracerPid:"))
 
 
-def allocations(bench, binary, upstream, workload):
-    """Blocks and bytes that a request asks for."""
-    def total(requests):
-        _, log = counting.life(bench, "dhat", binary, upstream, lambda number: counting.request(bench, workload, number), (requests,))
-        found = re.search(r"Total: +([\d,]+) bytes in ([\d,]+) blocks", log)
-        return [int(number.replace(",", "")) for number in found.groups()] if found else rig.fail(f"dhat counted nothing:\n{log}")
-    before, after = total(FEW), total(MANY)
-    return [(many - few) / (MANY - FEW) for few, many in zip(before, after)]
-
-
-def by_function(counts):
-    """Instructions of each function itself, from a file of callgrind: `fn=` begins one, the line after `calls=` belongs to whom it called."""
-    names, own, current, skip = {}, collections.Counter(), None, False
+def read(counts):
+    """Instructions of each function itself, and how often which calls which, from a file of callgrind: `fn=` begins a function, `cfn=` names
+    whom it called how often by `calls=`, and the line after that belongs to the called one."""
+    names, own, calls, current, called, skip = {}, collections.Counter(), collections.Counter(), None, None, False
     for line in counts.read_text().splitlines():
         if line.startswith(("fn=", "cfn=")):
             number, _, name = line.partition("=")[2].partition(" ")
@@ -101,7 +96,10 @@ def by_function(counts):
                 names[number] = name
             if line.startswith("fn="):
                 current = number
+            else:
+                called = number
         elif line.startswith("calls="):
+            calls[current, called] += int(line[len("calls="):].split()[0])
             skip = True
         elif re.match(r"[\d+*-]", line):
             if not skip and current:
@@ -110,7 +108,13 @@ def by_function(counts):
     total = collections.Counter()
     for number, cost in own.items():
         total[names[number]] += cost
-    return total
+    return total, collections.Counter({(names.get(caller, ""), names[called]): count for (caller, called), count in calls.items()})
+
+
+def allocations(calls):
+    """How often memory was asked for, by anybody but the allocator itself."""
+    asked = sum(count for (caller, called), count in calls.items() if re.match(ASKS, called) and not re.match(ALLOCATOR, caller))
+    return asked or rig.fail("no call of the allocator was counted: are the names of functions in the binary?")
 
 
 def owner(function):
@@ -119,9 +123,10 @@ def owner(function):
 
 
 def shares(bench, binary, upstream, workload, details):
-    """Instructions a request, by owner."""
+    """Instructions a request, by owner. Prints the allocations first."""
     found = collections.Counter()
-    own = by_function(counting.counted(bench, binary, upstream, lambda number: counting.request(bench, workload, number), COUNTED))
+    own, calls = read(counting.counted(bench, binary, upstream, lambda number: counting.request(bench, workload, number), COUNTED))
+    print(f"{allocations(calls) / COUNTED:.1f} allocations\n", flush=True)
     for function, cost in own.most_common():
         found[owner(function)] += cost / COUNTED
     for function, cost in own.most_common(details):
@@ -148,8 +153,7 @@ def main():
             print("| system call | a request, one connection |" + (" 64 connections |" if len(found) > 1 else "") + "\n|---|---|" + "---|" * (len(found) - 1))
             for name in sorted({name for calls in found for name in calls}, key=lambda name: -max(calls.get(name, 0) for calls in found)):
                 print(f"| {name} | " + " | ".join(f"{calls.get(name, 0):.2f}" for calls in found) + " |")
-            octets, blocks = allocations(bench, binary, upstream, workload)
-            print(f"\n{blocks:.1f} allocations of {octets:,.0f} bytes together\n", flush=True)
+            print()
             own = shares(bench, binary, upstream, workload, given.details)
             total = sum(own.values())
             print("| whose instructions | a request | share |\n|---|---|---|")
