@@ -74,7 +74,15 @@ def test_what_is_no_such_table_ends_the_check(text):
 def test_instructions_of_callers_and_of_whom_they_call_are_told_apart(tmp_path):
     counts = tmp_path / "callgrind.out"
     counts.write_text("events: Ir\n\nfn=(1) doorward::serve\n10 100\ncfn=(2) malloc\ncalls=3 5\n11 4000\n+2 20\n\nfn=(2)\n5 3900\n* 100\n-1 1\n")
-    assert budget.by_function(counts) == {"doorward::serve": 120, "malloc": 4001}
+    own, calls = budget.read(counts)
+    assert own == {"doorward::serve": 120, "malloc": 4001}
+    assert calls == {("doorward::serve", "malloc"): 3}
+
+
+def test_allocations_are_what_others_ask_the_allocator_for():
+    calls = {("__rustc::__rust_alloc", "mi_malloc_aligned"): 5, ("mi_malloc_aligned", "mi_heap_malloc_aligned"): 5,
+             ("BIO_new", "malloc"): 2, ("malloc", "_int_malloc"): 2, ("doorward::serve", "__rustc::__rust_alloc"): 5, ("doorward::serve", "mi_free"): 7}
+    assert budget.allocations(calls) == 7
 
 
 @pytest.mark.parametrize(("function", "owner"), [
@@ -84,6 +92,7 @@ def test_instructions_of_callers_and_of_whom_they_call_are_told_apart(tmp_path):
     ("sha2::sha256::soft::unroll::compress", "hashes and signatures of credentials"),
     ("__memcpy_avx_unaligned_erms", "memory: copied and compared"),
     ("_int_free", "memory: asked for and given back"),
+    ("_mi_page_retire", "memory: asked for and given back"),
     ("alloc::str::join_generic_copy", "Rust's own library"),
     ("0x000000000123a400", "other"),
 ])
