@@ -59,8 +59,10 @@ impl HeaderNames {
 
 /// Looks at each header once: a message has fewer of them than there are names to look for.
 pub(super) fn remove_if(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
-    for name in names {
+    let mut names = headers.keys().filter(|name| unwanted(name)).cloned();
+    // Mostly there is one at most, which needs no list.
+    let (first, more) = (names.next(), names.collect::<Vec<_>>());
+    for name in first.into_iter().chain(more) {
         headers.remove(name);
     }
 }

@@ -214,10 +214,6 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, seen: Seen) -> Result<Op
             headers.remove(name);
         }
     }
-    if seen.may_hold([&header::CONTENT_LENGTH]) {
-        // Mostly there is no other.
-        headers.remove(header::CONTENT_LENGTH);
-    }
     remove_if(headers, ends_here);
     Ok(for_this_hop)
 }

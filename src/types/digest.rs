@@ -56,8 +56,7 @@ pub struct Product {
 impl Hasher for Product {
     fn write_u64(&mut self, number: u64) {
         let product = u128::from(number ^ self.hash ^ self.key.0) * u128::from(self.key.1);
-        let [low, high] = [product, product >> 64].map(|half| u64::try_from(half & u128::from(u64::MAX)).unwrap_or_default());
-        self.hash = low ^ high;
+        self.hash = (product as u64) ^ ((product >> 64) as u64);
     }
 
     fn write(&mut self, bytes: &[u8]) {

@@ -5,6 +5,7 @@
 
 use super::document::Document;
 use super::{Refusal, valid_user_name};
+use crate::types::is_graphic;
 
 /// Where the user's name stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub(super) fn select(kind: Kind, document: &Document, allowed: impl Fn(&str) -> 
 
 /// The name as it is told; `None` if it is none of its kind, or cannot be told.
 fn sound(kind: Kind, name: &str) -> Option<String> {
-    if !valid_user_name(name) || (kind != Kind::CommonName && !name.bytes().all(|b| b.is_ascii_graphic())) {
+    if !valid_user_name(name) || (kind != Kind::CommonName && !is_graphic(name)) {
         return None;
     }
     match kind {

@@ -10,6 +10,7 @@
 //! A pattern is for the whole name. `*` stands for at least one character, and never for one that parts the pieces of a name.
 
 use super::names::{Kind, fold_domain};
+use crate::types::is_graphic;
 
 /// One pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Pattern {
         if text.is_empty() || text.chars().any(char::is_control) || text.trim() != text {
             return Err("a pattern is not empty and holds no control character and no blank at its ends");
         }
-        if kind != Kind::CommonName && !text.bytes().all(|b| b.is_ascii_graphic()) {
+        if kind != Kind::CommonName && !is_graphic(text) {
             return Err("such a name is of ASCII characters without blanks");
         }
         let folded = match kind {

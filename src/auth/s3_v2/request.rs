@@ -8,6 +8,7 @@ use super::query::{self, PARAMETERS};
 use super::{Time, date};
 use crate::auth::Refusal;
 use crate::auth::signing::{self, unescape};
+use crate::types::is_graphic;
 
 /// A signed request, read but not believed.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ fn credentials(value: &[u8]) -> Option<&[u8]> {
 pub(super) fn read_headers(head: &Head<'_>, unsigned_query: bool) -> Result<Signed, Refusal> {
     let malformed = Refusal::Malformed("Authorization is not AWS KEY:SIGNATURE");
     let sent = head.one(&AUTHORIZATION)?.and_then(credentials).and_then(|sent| std::str::from_utf8(sent).ok());
-    let sent = sent.filter(|sent| sent.bytes().all(|b| b.is_ascii_graphic())).ok_or_else(|| malformed.clone())?;
+    let sent = sent.filter(|sent| is_graphic(sent)).ok_or_else(|| malformed.clone())?;
     let (key, signature) = sent.split_once(':').filter(|(key, _)| signing::can_be_a_name(key)).ok_or(malformed)?;
     // `x-amz-date` takes the place of `Date`, whose line is then empty: it is signed among the other headers.
     let amz = head.one(&AMZ_DATE)?;

@@ -84,9 +84,7 @@ impl IdentityStamp {
         };
         let (names, encoding, keys, kinds, assertions) = (names?, encoding?, keys?, kinds?, assertions?);
         let shared = kinds.shared_names();
-        if !names.are_distinct_from(&shared, report) {
-            return None;
-        }
+        let distinct = names.are_distinct_from(&shared, report);
         if settings.max_body.is_some() && !kinds.fost {
             report.error("max_body", "only a signature with \"fost\" covers bodies", "leave it out");
             return None;
@@ -106,7 +104,7 @@ impl IdentityStamp {
         let jwks: Vec<Value> = keys.private.iter().filter_map(|(id, key)| key.jwk(id)).collect();
         let max_body = settings.max_body.map_or(MAX_BODY, |size| size.0);
         let first = keys.fost.first().filter(|_| kinds.fost).map(|(id, state)| Fost::new(id.clone(), state.clone(), max_body));
-        (!lacks_secret && !lacks_key).then(|| Self {
+        (distinct && !lacks_secret && !lacks_key).then(|| Self {
             user_header: names.user,
             assertion_header: names.assertion,
             encoding,

@@ -21,7 +21,7 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
 
-use crate::types::Secret;
+use crate::types::{Secret, is_graphic};
 
 /// How long an assertion is good for, in seconds. Each is used once.
 const ASSERTION_SECONDS: i64 = 60;
@@ -65,7 +65,7 @@ impl ClientAuth {
     #[must_use]
     pub fn bearer(token: &Secret) -> Option<Self> {
         let token = std::str::from_utf8(token.expose()).ok()?;
-        if !token.bytes().all(|b| b.is_ascii_graphic()) {
+        if !is_graphic(token) {
             return None;
         }
         Self::header(&Zeroizing::new(format!("Bearer {token}")))
