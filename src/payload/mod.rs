@@ -7,6 +7,7 @@ mod checking;
 mod held;
 mod leftover;
 mod progress;
+mod quiet;
 mod response;
 mod room;
 mod small;
@@ -32,6 +33,8 @@ use crate::types::AddressBlock;
 pub use check::{Algorithm, BodyCheck, Digests, Mismatch, Ready};
 use checking::Checking;
 pub use progress::Progress;
+use quiet::Hold;
+pub use quiet::rousable;
 pub use response::{AnswerBody, BoxError, CleanTrailers, ResponseBody};
 pub use room::Room;
 pub use small::read_small;
@@ -147,7 +150,9 @@ impl Payload {
                 return Err(PayloadError::TooLarge(limit));
             }
             let mut spool = Spool::new(room, self.client);
-            while let Some(piece) = std::future::poll_fn(|cx| self.poll_client(cx)).await {
+            while !self.source_ended()
+                && let Some(piece) = std::future::poll_fn(|cx| self.poll_client(cx)).await
+            {
                 let piece = piece?;
                 if spool.len() + piece.len() as u64 > limit {
                     return Err(PayloadError::TooLarge(limit));
@@ -199,7 +204,14 @@ impl Payload {
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         let Source::Client(body) = &mut self.source else { return Poll::Ready(None) };
         loop {
-            let outcome = match Pin::new(&mut *body).poll_frame(cx) {
+            let hold = Hold::new();
+            let polled = Pin::new(&mut *body).poll_frame(cx);
+            if body.is_end_stream() {
+                hold.forget();
+            } else {
+                drop(hold);
+            }
+            let outcome = match polled {
                 Poll::Pending => match self.window.poll_expired(cx, self.limits.timeout) {
                     Poll::Pending => {
                         self.progress.awaited.store(true, Ordering::Relaxed);

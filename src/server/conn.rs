@@ -34,6 +34,7 @@ use super::obey::{Obeyed, Rested, obey, rest};
 use super::socket::{Accepted, Paced};
 use super::tls::Terms;
 use crate::inbound::{ClientCertificate, Conn, HeadFault, Open};
+use crate::payload::rousable;
 use crate::telemetry::Telemetry;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -125,7 +126,8 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     drop(terms);
     let conn = Arc::new(conn);
     control.set_ready(http2);
-    let ended = if http2 { Box::pin(http2_conn(tls, &conn, &control, &shared)).await } else { http1_conn(tls, &conn, &control, &shared).await };
+    let ended =
+        if http2 { Box::pin(http2_conn(tls, &conn, &control, &shared)).await } else { rousable(http1_conn(tls, &conn, &control, &shared)).await };
     match ended {
         Some(Ok(())) => {}
         Some(Err(error)) => failures::broke(&shared.failures, &shared.telemetry, &conn, http2, &error),
