@@ -77,7 +77,8 @@ pub struct Inbound {
     decoded_path: Option<String>,
     host: Host,
     headers: HeaderMap,
-    described: Lines,
+    lines: Lines,
+    binds: bool,
     proxy_authorization: Option<HeaderValue>,
     payload: Payload,
     upgrade: Option<WantedUpgrade>,
@@ -129,7 +130,8 @@ impl Inbound {
             decoded_path,
             host,
             headers: parts.headers,
-            described: Lines::default(),
+            lines: Lines::default(),
+            binds: false,
             proxy_authorization,
             payload,
             upgrade: upgrade.and_then(|(key, client)| Some(WantedUpgrade { client: client?, key })),
@@ -180,15 +182,22 @@ impl Inbound {
         &self.headers
     }
 
-    /// The headers, for the stamp.
+    /// The headers, for a scheme that takes away what was meant for it.
     #[must_use]
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
     }
 
-    /// Has these lines sent behind the headers, among which none may have the name of one of them.
-    pub fn describe(&mut self, lines: Lines) {
-        self.described = lines;
+    /// Has these lines sent, and nothing of the client's headers that is not among them. `binds`: whether one of them may bind an
+    /// identity to the connection that it is sent on.
+    pub fn send(&mut self, lines: Lines, binds: bool) {
+        (self.lines, self.binds) = (lines, binds);
+    }
+
+    /// The lines that are sent, for a signature behind them.
+    #[must_use]
+    pub fn lines_mut(&mut self) -> &mut Lines {
+        &mut self.lines
     }
 
     /// The body.
@@ -278,8 +287,8 @@ impl Inbound {
     /// Takes the request apart for the upstream.
     #[must_use]
     pub fn into_parts(self) -> Parts {
-        let Self { method, target, host, headers, described, payload, upgrade, .. } = self;
-        Parts { method, target, host, headers, described, payload, upgrade }
+        let Self { method, target, host, lines, binds, payload, upgrade, .. } = self;
+        Parts { method, target, host, lines, binds, payload, upgrade }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What of a request goes to the upstream.
 
+use http::Method;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
 
 use super::{Host, Lines, WantedUpgrade};
 use crate::payload::Payload;
@@ -15,10 +15,12 @@ pub struct Parts {
     pub target: PathAndQuery,
     /// The host that it is for.
     pub host: Host,
-    /// The client's headers that are left, and those of the stamp.
-    pub headers: HeaderMap,
-    /// More of them, ready to be sent.
-    pub described: Lines,
+    /// All headers but the host's and the one that says where the body ends.
+    pub lines: Lines,
+    /// Whether they hold a credential that may bind the connection: see [`Inbound::send`].
+    ///
+    /// [`Inbound::send`]: super::Inbound::send
+    pub binds: bool,
     /// The body.
     pub payload: Payload,
     /// The upgrade that the client wants.

@@ -7,6 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use super::reject::Rejection;
 use super::stamp::IdentityStamp;
+use super::upstream::negotiates;
 use crate::auth::{CredentialNames, Permit};
 use crate::inbound::{Conn, DESCRIBED, HeaderNames, Inbound, Lines, X_REQUEST_ID, described, forwarded, sends_cookie};
 use crate::types::unix_now;
@@ -75,19 +76,23 @@ impl Stamp {
 
     /// Stamps a request that was cleaned and permitted.
     pub fn apply(&self, inbound: &mut Inbound, conn: &Conn, permit: &Permit, forward_credentials: bool, request_id: &str) -> Result<(), Rejection> {
-        if forward_credentials {
-            self.replaced.remove_from(inbound.headers_mut());
-        } else {
-            self.forgotten.remove_from(inbound.headers_mut());
+        if !forward_credentials {
             self.forget_elsewhere(inbound, permit);
         }
-        let mut lines = Lines::with_capacity(768);
+        let withheld = if forward_credentials { &self.replaced } else { &self.forgotten };
+        let binds = !withheld.contains(header::AUTHORIZATION) && negotiates(inbound.headers(), header::AUTHORIZATION);
+        let mut lines = Lines::with_capacity(1024);
+        let traced = is_traced(inbound.headers());
+        pass_on(inbound.headers(), withheld, (traced, inbound.wants_upgrade()), &mut lines);
         describe(inbound, conn, request_id, &mut lines);
+        if !traced {
+            begin_trace(request_id, &mut lines);
+        }
         if let Some(identity) = permit.identity() {
             let request = (inbound.method(), &inbound.host().raw, inbound.target().as_str());
             self.identity.write(&identity.subject, request, unix_now(), &mut lines)?;
         }
-        inbound.describe(lines);
+        inbound.send(lines, binds);
         Ok(())
     }
 
@@ -102,7 +107,7 @@ impl Stamp {
         if length == 0 {
             begun.update(inbound.query().unwrap_or_default().as_bytes());
         }
-        begun.write(inbound.headers_mut())?;
+        begun.write(inbound.lines_mut())?;
         Ok(true)
     }
 
@@ -127,9 +132,23 @@ impl Stamp {
     }
 }
 
-/// `X-Forwarded-*`, `Forwarded` (RFC 7239), the request id and the trace. Only the addresses of a trusted proxy are extended;
+/// The client's headers, without those that are `withheld`, and without what is written elsewhere: where the body ends, the key of a
+/// WebSocket handshake, and a trace unless it goes on.
+fn pass_on(headers: &HeaderMap, withheld: &HeaderNames, (traced, upgrades): (bool, bool), lines: &mut Lines) {
+    for (name, value) in headers {
+        let is_elsewhere = *name == header::CONTENT_LENGTH
+            || *name == header::TRANSFER_ENCODING
+            || (upgrades && *name == header::SEC_WEBSOCKET_KEY)
+            || (!traced && (*name == TRACEPARENT || *name == TRACESTATE));
+        if !is_elsewhere && !withheld.contains(name) {
+            lines.push(name, value);
+        }
+    }
+}
+
+/// `X-Forwarded-*`, `Forwarded` (RFC 7239), and the request id. Only the addresses of a trusted proxy are extended;
 /// all else is replaced.
-fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str, lines: &mut Lines) {
+fn describe(inbound: &Inbound, conn: &Conn, request_id: &str, lines: &mut Lines) {
     let host = inbound.host();
     match (inbound.forwarded_for(), conn.usual(&host.raw)) {
         // Without a proxy in front all but the ids are as they were for the last request.
@@ -144,7 +163,6 @@ fn describe(inbound: &mut Inbound, conn: &Conn, request_id: &str, lines: &mut Li
         }
     }
     lines.push_text(&X_REQUEST_ID, &[request_id]);
-    trace(inbound.headers_mut(), request_id, lines);
 }
 
 /// RFC 7239 section 6: an IPv6 address stands in brackets and quotes; what is no address is obfuscated by a proxy, or unknown.
@@ -175,17 +193,14 @@ const NOUGHT: &str = "00000000000000000000000000000000";
 /// And as that of a parent.
 const PARENT: usize = 16;
 
-/// W3C Trace Context: a trace that was begun is passed on as it is; else one begins here, unsampled, under the request's id.
-fn trace(headers: &mut HeaderMap, request_id: &str, lines: &mut Lines) {
-    let mut given = headers.get_all(TRACEPARENT).iter();
-    let first = given.next();
-    if first.is_some_and(|first| is_trace_parent(first.as_bytes())) && given.next().is_none() {
-        return;
-    }
-    if first.is_some() {
-        headers.remove(TRACEPARENT);
-    }
-    headers.remove(TRACESTATE);
+/// W3C Trace Context: whether a trace was begun, which is passed on as it is.
+fn is_traced(headers: &HeaderMap) -> bool {
+    let mut given = headers.iter().filter(|(name, _)| **name == TRACEPARENT);
+    given.next().is_some_and(|(_, first)| is_trace_parent(first.as_bytes())) && given.next().is_none()
+}
+
+/// Else one begins here, unsampled, under the request's id.
+fn begin_trace(request_id: &str, lines: &mut Lines) {
     // Ids of requests have 24 digits, and more after four thousand million requests. The last 16 are the parent's.
     let (Some(missing), Some((_, parent))) =
         (NOUGHT.get(request_id.len()..), request_id.len().checked_sub(PARENT).and_then(|at| request_id.split_at_checked(at)))
@@ -237,6 +252,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_withheld_or_written_elsewhere_is_not_passed_on() {
+        let name = HeaderName::from_static;
+        let mut headers = HeaderMap::new();
+        for known in ["x-a", "x-key", "content-length", "transfer-encoding", "authorization", "x-key", "sec-websocket-key", "x-keys", "x-a"] {
+            headers.append(name(known), HeaderValue::from_static("1"));
+        }
+        let withheld = HeaderNames::new([name("x-key"), name("authorization")]);
+        for (upgrades, key) in [(false, "sec-websocket-key: 1\r\n"), (true, "")] {
+            let mut lines = Lines::default();
+            pass_on(&headers, &withheld, (true, upgrades), &mut lines);
+            assert_eq!(lines.as_bytes(), format!("x-a: 1\r\nx-a: 1\r\n{key}x-keys: 1\r\n").as_bytes());
+        }
+    }
+
+    #[test]
     fn a_trace_is_passed_on_or_begun() {
         let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let later = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-what-comes";
@@ -257,14 +287,13 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
             given.iter().for_each(|value| assert!(!headers.append(TRACEPARENT, HeaderValue::from_static(value)) || given.len() > 1));
-            let mut lines = Lines::default();
-            trace(&mut headers, "75b939db7adabd290000000a", &mut lines);
-            lines.append(&headers.get_all(TRACEPARENT).iter().fold(Lines::default(), |mut kept, value| {
-                kept.push(&TRACEPARENT, value);
-                kept
-            }));
-            assert_eq!(lines.as_bytes(), format!("traceparent: {wanted}\r\n").as_bytes(), "{given:?}");
-            assert_eq!(headers.contains_key(TRACESTATE), wanted != made, "{given:?}");
+            let (mut lines, traced) = (Lines::default(), is_traced(&headers));
+            pass_on(&headers, &HeaderNames::default(), (traced, false), &mut lines);
+            if !traced {
+                begin_trace("75b939db7adabd290000000a", &mut lines);
+            }
+            let state = if wanted == made { "" } else { "tracestate: a=b\r\n" };
+            assert_eq!(lines.as_bytes(), format!("{state}traceparent: {wanted}\r\n").as_bytes(), "{given:?}");
         }
         for (id, wanted) in [
             ("75b939db7adabd291234567890", "traceparent: 00-00000075b939db7adabd291234567890-dabd291234567890-00\r\n"), // after 2^32 requests
@@ -276,7 +305,7 @@ mod tests {
             ("an id of a trusted proxy", ""),
         ] {
             let mut lines = Lines::default();
-            trace(&mut HeaderMap::new(), id, &mut lines);
+            begin_trace(id, &mut lines);
             assert_eq!(lines.as_bytes(), wanted.as_bytes(), "{id}");
         }
     }

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::pool::Lease;
 use super::upstream::UpstreamError;
-use crate::inbound::{Conn, WantedUpgrade, strip_response_hop_by_hop};
+use crate::inbound::{Conn, Lines, WantedUpgrade, strip_response_hop_by_hop};
 use crate::payload::ResponseBody;
 use crate::types::unix_now;
 
@@ -27,10 +27,10 @@ use crate::types::unix_now;
 const ACCEPT_GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// Asks the application for the upgrade that the client wants.
-pub(super) fn ask(wanted: &WantedUpgrade, headers: &mut HeaderMap) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::SEC_WEBSOCKET_KEY, wanted.key.clone());
+pub(super) fn ask(wanted: &WantedUpgrade, lines: &mut Lines) {
+    lines.push(&header::CONNECTION, &HeaderValue::from_static("upgrade"));
+    lines.push(&header::UPGRADE, &HeaderValue::from_static("websocket"));
+    lines.push(&header::SEC_WEBSOCKET_KEY, &wanted.key);
 }
 
 /// Passes the 101 on and starts the tunnel. It ends when either side closes, when nothing moves for `idle_timeout`, and

@@ -142,21 +142,20 @@ impl Upstream {
         permit: Permit,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Rejection>> + Send + 'a {
         // Taken apart before there is a future, which would keep the place of the whole beside its parts.
-        let Parts { method, target, host, mut headers, described, payload, upgrade: wanted } = inbound.into_parts();
+        let Parts { method, target, host, mut lines, binds, payload, upgrade: wanted } = inbound.into_parts();
         let progress = payload.progress();
         let max_bytes = payload.max_bytes();
         let verdict = payload.verdict();
         let host = if self.preserve_host { host.raw } else { self.own_host.clone() };
         if let Some(wanted) = &wanted {
-            upgrade::ask(wanted, &mut headers);
+            upgrade::ask(wanted, &mut lines);
         }
-        let binds = negotiates(&headers, header::AUTHORIZATION);
         async move {
             let mut sent = match self.pool.lease(conn.worker).await {
                 Ok(mut lease) => {
-                    let outgoing = Outgoing::new(lease.connection.room(), (&method, &target), (&host, &headers, &described), payload);
+                    let outgoing = Outgoing::new(lease.connection.room(), (&method, &target), (&host, &lines), payload);
                     // Written: what they hold is not kept while the application thinks.
-                    drop((target, host, headers, described));
+                    drop((target, host, lines));
                     self.send(lease, outgoing, &method, &progress).await
                 }
                 Err(why) => Err(why.into()),
@@ -242,7 +241,7 @@ impl Upstream {
 }
 
 /// NTLM and Negotiate bind an identity to a connection: one on which either was offered or used is never shared.
-fn negotiates(headers: &HeaderMap, name: HeaderName) -> bool {
+pub(super) fn negotiates(headers: &HeaderMap, name: HeaderName) -> bool {
     let words = headers.get_all(name);
     let mut words = words.iter().flat_map(|value| value.as_bytes().split(|b| *b == b',' || *b == b' '));
     words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))

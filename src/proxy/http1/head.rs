@@ -41,23 +41,12 @@ pub(super) enum Body {
 }
 
 /// Writes the head of a request. None of its parts can hold a line end: their types see to that.
-/// A length or a coding among `headers` is left out: `body` says it.
-pub(super) fn write(
-    out: &mut Vec<u8>,
-    (method, target): (&Method, &PathAndQuery),
-    (host, headers, more): (&HeaderValue, &HeaderMap, &Lines),
-    body: Body,
-) {
+pub(super) fn write(out: &mut Vec<u8>, (method, target): (&Method, &PathAndQuery), (host, lines): (&HeaderValue, &Lines), body: Body) {
     for part in [method.as_str(), " ", target.as_str(), " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
     write_line(out, &header::HOST, host);
-    for (name, value) in headers {
-        if *name != header::CONTENT_LENGTH && *name != header::TRANSFER_ENCODING {
-            write_line(out, name, value);
-        }
-    }
-    out.extend_from_slice(more.as_bytes());
+    out.extend_from_slice(lines.as_bytes());
     match body {
         Body::Unsaid => {}
         Body::Length(length) => {

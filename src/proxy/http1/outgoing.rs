@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderValue};
+use http::header::HeaderValue;
 use http::{Method, uri::PathAndQuery};
 use http_body::Body as _;
 use tokio::io::AsyncWrite;
@@ -47,14 +47,9 @@ enum Framing {
 }
 
 impl Outgoing {
-    /// `headers`: the host, those of the map, and lines that are written behind them. None of them is among the others. The one header
-    /// that says where the body ends is written here, whatever the map says. `room` is memory to write in.
-    pub(in crate::proxy) fn new(
-        mut room: Vec<u8>,
-        line: (&Method, &PathAndQuery),
-        headers: (&HeaderValue, &HeaderMap, &Lines),
-        body: Payload,
-    ) -> Self {
+    /// `headers`: the host, and the lines of all others but the one that says where the body ends: that one is written here. `room` is
+    /// memory to write in.
+    pub(in crate::proxy) fn new(mut room: Vec<u8>, line: (&Method, &PathAndQuery), headers: (&HeaderValue, &Lines), body: Payload) -> Self {
         let may_be_silent = matches!(*line.0, Method::GET | Method::HEAD | Method::DELETE | Method::OPTIONS);
         let length = body.size_hint().exact();
         let follows = match length {

@@ -18,12 +18,13 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use sha1::Sha1;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::Unstampable;
+use crate::inbound::Lines;
 use crate::payload::Room;
 use crate::types::Secret;
 
@@ -86,11 +87,11 @@ impl Begun<'_> {
     }
 
     /// Writes the headers, each exactly once.
-    pub fn write(self, headers: &mut HeaderMap) -> Result<(), Unstampable> {
+    pub fn write(self, lines: &mut Lines) -> Result<(), Unstampable> {
         let signature = STANDARD.encode(self.state.finalize().into_bytes());
         let values = [format!("FOST {}:{signature}", self.key), self.time, SIGNED.to_owned(), self.user];
         for (name, value) in WRITTEN.into_iter().zip(values) {
-            headers.insert(name, HeaderValue::try_from(value).map_err(|_| Unstampable("the signature cannot be written into a header"))?);
+            lines.push(&name, &HeaderValue::try_from(value).map_err(|_| Unstampable("the signature cannot be written into a header"))?);
         }
         Ok(())
     }
@@ -168,8 +169,10 @@ fn utf7(name: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
+    use http::HeaderMap;
     use serde::Deserialize;
 
+    use super::super::tests::read;
     use super::*;
 
     const NOW: i64 = 1_795_327_200;
@@ -179,11 +182,11 @@ mod tests {
     }
 
     fn signed(method: &str, path: &str, user: &str, payload: &[u8]) -> HeaderMap {
-        let (fost, mut headers) = (fost(), HeaderMap::new());
+        let (fost, mut lines) = (fost(), Lines::default());
         let mut begun = fost.begin(&method.parse().unwrap(), path, user, NOW).unwrap();
         payload.chunks(3).for_each(|piece| begun.update(piece));
-        begun.write(&mut headers).unwrap();
-        headers
+        begun.write(&mut lines).unwrap();
+        read(&lines)
     }
 
     fn verified(headers: &HeaderMap, method: &str, path: &str, payload: &[u8], now: i64) -> Result<(), &'static str> {
@@ -264,8 +267,9 @@ mod tests {
             let unhex = |hex: &str| (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[at * 2..at * 2 + 2], 16).unwrap()).collect::<Vec<_>>();
             let body = unhex(&vector.body_hex);
             begun.update(if body.is_empty() { vector.query.as_bytes() } else { &body });
-            let mut headers = HeaderMap::new();
-            begun.write(&mut headers).unwrap();
+            let mut lines = Lines::default();
+            begun.write(&mut lines).unwrap();
+            let headers = read(&lines);
             for (name, value) in &vector.headers {
                 assert_eq!(headers[name.as_str()], value.as_str(), "{}: {name}", vector.name);
             }

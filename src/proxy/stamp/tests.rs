@@ -79,7 +79,7 @@ fn written(stamp: &IdentityStamp, subject: &Subject) -> Result<HeaderMap, Unstam
 }
 
 /// What lines say. Any that is there twice is there twice.
-fn read(lines: &Lines) -> HeaderMap {
+pub(super) fn read(lines: &Lines) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for line in lines.as_bytes().split_inclusive(|b| *b == b'\n') {
         let line = line.strip_suffix(b"\r\n").unwrap();
