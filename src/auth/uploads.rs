@@ -5,7 +5,7 @@
 //! would find the memory already emptied, and both be let in.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
@@ -26,11 +26,10 @@ impl Uploads {
     /// Reads a body to its end; `None` if a request with this signature is being read already: its body, or a part of it, is gone then. A body
     /// that is there as a whole is read without a note of it: nothing is waited for, and of copies that were read the memory lets
     /// in the first.
-    pub(super) async fn during<T>(&self, signature: [u8; 32], reading: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn during<T>(&self, signature: [u8; 32], mut reading: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         if self.holds(signature) {
             return None;
         }
-        let mut reading = pin!(reading);
         let begun = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
         if let Poll::Ready(read) = begun {
             return Some(read);
@@ -66,7 +65,8 @@ impl Drop for Upload<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::pin::Pin;
+    use std::future::pending;
+    use std::pin::pin;
 
     use super::*;
 
@@ -89,34 +89,37 @@ mod tests {
     async fn while_a_body_is_awaited_no_copy_of_it_is_read_and_afterwards_one_may_be() {
         let uploads = Uploads::default();
         let (end, body) = tokio::sync::oneshot::channel();
+        let body = pin!(body);
         let mut first = Box::pin(uploads.during([1; 32], body));
         assert!(polled(&mut first).await.is_pending());
-        assert_eq!(uploads.during([1; 32], async { 1 }).await, None, "though it is there as a whole");
-        assert_eq!(uploads.during([1; 32], std::future::pending::<i32>()).await, None);
-        assert_eq!(uploads.during([2; 32], async { 2 }).await, Some(2), "another one");
+        assert_eq!(uploads.during([1; 32], pin!(async { 1 })).await, None, "though it is there as a whole");
+        assert_eq!(uploads.during([1; 32], pin!(pending::<i32>())).await, None);
+        assert_eq!(uploads.during([2; 32], pin!(async { 2 })).await, Some(2), "another one");
         end.send(3).unwrap();
         assert_eq!(first.await, Some(Ok(3)));
-        assert_eq!(uploads.during([1; 32], async { 4 }).await, Some(4));
+        assert_eq!(uploads.during([1; 32], pin!(async { 4 })).await, Some(4));
     }
 
     #[tokio::test]
     async fn a_body_that_is_given_up_frees_its_place() {
         let uploads = Uploads::default();
-        let mut first = Box::pin(uploads.during([1; 32], std::future::pending::<()>()));
+        let body = pin!(pending::<()>());
+        let mut first = Box::pin(uploads.during([1; 32], body));
         assert!(polled(&mut first).await.is_pending());
         drop(first);
-        assert_eq!(uploads.during([1; 32], async {}).await, Some(()));
+        assert_eq!(uploads.during([1; 32], pin!(async {})).await, Some(()));
     }
 
     #[tokio::test]
     async fn of_two_copies_that_began_to_be_read_together_one_goes_on() {
         let uploads = Uploads::default();
-        let mut first = Box::pin(uploads.during([1; 32], std::future::pending::<()>()));
-        let second = uploads.during([1; 32], async {
+        let body = pin!(pending::<()>());
+        let mut first = Box::pin(uploads.during([1; 32], body));
+        let body = pin!(async {
             assert!(polled(&mut first).await.is_pending());
-            std::future::pending::<()>().await;
+            pending::<()>().await;
         });
-        assert_eq!(second.await, None);
+        assert_eq!(uploads.during([1; 32], body).await, None);
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub(super) struct Spool {
     only: Bytes,
     /// Copied together: a piece as it was received may keep a buffer alive that is many times as long.
     memory: BytesMut,
-    file: Option<File>,
+    /// On the heap, since it is rare and large.
+    file: Option<Box<File>>,
     len: u64,
     drained: u64,
     share: Share,
@@ -68,7 +69,7 @@ impl Spool {
         if self.file.is_none() {
             // Unlinked from the start: whatever ends the process, nothing of the body stays on the disk.
             let file = tokio::task::spawn_blocking(tempfile::tempfile).await.map_err(io::Error::other)??;
-            let mut file = File::from_std(file);
+            let mut file = Box::new(File::from_std(file));
             file.write_all(&std::mem::take(&mut self.memory)).await?;
             self.file = Some(file);
         }
@@ -120,7 +121,7 @@ impl Spool {
         let Some(file) = &mut self.file else { return Poll::Ready(None) };
         let mut buffer = vec![0; CHUNK_BYTES];
         let mut read = ReadBuf::new(&mut buffer);
-        if let Err(error) = ready!(Pin::new(file).poll_read(cx, &mut read)) {
+        if let Err(error) = ready!(Pin::new(&mut **file).poll_read(cx, &mut read)) {
             return Poll::Ready(Some(Err(error)));
         }
         let count = read.filled().len();

@@ -31,7 +31,7 @@ pub(super) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     timer: Timer,
     /// The last sweep before it was put back.
     since: u64,
@@ -40,7 +40,8 @@ struct Idle {
 /// A connection in use, and the right to use one more.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pub(super) connection: Connection,
+    /// On the heap: it goes from hand to hand with each request.
+    pub(super) connection: Box<Connection>,
     /// Limits the time for an answer.
     pub(super) timer: Timer,
     /// Whether it served another request before.
@@ -127,7 +128,7 @@ impl Pool {
         let connected = tokio::time::timeout(self.connect_timeout, self.address.dial(Counted::new(&self.open))).await;
         let connected = connected.map_err(|_| ConnectError::TimedOut(display(), self.connect_timeout))?;
         let stream = connected.map_err(|error| ConnectError::Failed(display(), error))?;
-        Ok(Lease { connection: Connection::new(stream), timer: Timer::default(), reused: false, permit })
+        Ok(Lease { connection: Box::new(Connection::new(stream)), timer: Timer::default(), reused: false, permit })
     }
 
     /// Other workers' idle connections count too: one of them makes room.

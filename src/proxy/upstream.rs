@@ -1,6 +1,7 @@
 //! Forwards to the application and cleans its answer. Takes the [`Permit`] by value: without a decision nothing is sent.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,7 +157,7 @@ impl Upstream {
                     let outgoing = Outgoing::new(lease.connection.room(), (&method, &target), (&host, &lines), payload);
                     // Written: what they hold is not kept while the application thinks.
                     drop((target, host, lines));
-                    self.send(lease, outgoing, &method, &progress).await
+                    pin!(self.send(lease, outgoing, &method, &progress)).await
                 }
                 Err(why) => Err(why.into()),
             };

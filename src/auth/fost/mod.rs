@@ -24,6 +24,7 @@ mod url;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,7 +137,7 @@ impl Fost {
         let length = match inbound.payload() {
             none if none.is_empty() => 0,
             body if once => {
-                let held = body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk));
+                let held = pin!(body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)));
                 // Two copies of one request that upload side by side, longer than the memory lasts, would each be the first.
                 self.uploads.during(memory, held).await.ok_or(Refusal::Replayed)??
             }

@@ -20,6 +20,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -139,7 +140,7 @@ impl QueryHmac {
         } else if bodiless {
             nothing(body, &self.room).await.map_err(as_wrong)?;
         } else if !body.is_empty() {
-            let held = body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk));
+            let held = pin!(body.hold(self.rules.max_body, &self.room, |chunk| macs.update(chunk)));
             // Two copies of one request that upload side by side, longer than the memory lasts, would each be the first.
             self.uploads.during(memory, held).await.ok_or_else(|| wrong(Refusal::Replayed))??;
         }

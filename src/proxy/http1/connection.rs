@@ -80,8 +80,8 @@ impl Connection {
 
     /// What is not sent yet is sent while the answer is read. Such a connection serves no other request. `permit` is kept for
     /// as long as either goes on. An application that takes nothing for `idle_timeout` gets no more.
-    pub(in crate::proxy) fn send_meanwhile(self, mut outgoing: Outgoing, permit: Option<OwnedSemaphorePermit>, idle_timeout: Duration) -> Self {
-        let Io::Whole(mut stream) = self.io else { return self };
+    pub(in crate::proxy) fn send_meanwhile(self, mut outgoing: Outgoing, permit: Option<OwnedSemaphorePermit>, idle_timeout: Duration) -> Box<Self> {
+        let Io::Whole(mut stream) = self.io else { return Box::new(self) };
         stream.permit = permit;
         let delivery = stream.delivery.clone();
         let (reading, mut writing) = tokio::io::split(stream);
@@ -103,7 +103,7 @@ impl Connection {
                 let _ = tell.send(fault);
             }
         });
-        Self { io: Io::Reading(reading, Some(failed)), ..self }
+        Box::new(Self { io: Io::Reading(reading, Some(failed)), ..self })
     }
 
     /// Takes the memory of a request back that was sent.
