@@ -7,6 +7,7 @@ use http::{Method, Version};
 
 use super::Unclean;
 use super::heads::plain_number;
+use super::seen::Seen;
 use crate::payload::Payload;
 
 /// Methods that are let through, HTTP's own and WebDAV's. `CONNECT` and `TRACE` are not among them, nor is anything in
@@ -41,7 +42,7 @@ pub(super) const METHODS: &[&str] = &[
 ];
 
 /// RFC 9112 section 6: one way to say where the body ends, in its canonical form.
-pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(), Unclean> {
+pub(super) fn check_framing(version: Version, headers: &HeaderMap, seen: Seen) -> Result<(), Unclean> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     if let Some(length) = lengths.next() {
         if plain_number(length.as_bytes()).is_none() {
@@ -50,6 +51,9 @@ pub(super) fn check_framing(version: Version, headers: &HeaderMap) -> Result<(),
         if lengths.next().is_some() {
             return Err(Unclean::Framing("more than one Content-Length"));
         }
+    }
+    if !seen.may_hold([&header::TRANSFER_ENCODING]) {
+        return Ok(());
     }
     let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
     if let Some(coding) = codings.next() {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Uri, Version, header};
 
+use super::seen::Seen;
 use super::{Conn, Unclean};
 
 /// The host that a request is for: exactly one, said alike in all places.
@@ -20,8 +21,8 @@ pub struct Host {
 impl Host {
     /// Takes the host out of the headers. HTTP/1: exactly one `Host`, and the target names none. HTTP/2: `:authority`, and
     /// a `Host` beside it only if it is the same.
-    pub(super) fn take(version: Version, uri: &Uri, headers: &mut HeaderMap, conn: &Conn) -> Result<Self, Unclean> {
-        if headers.get_all(header::HOST).iter().nth(1).is_some() {
+    pub(super) fn take(version: Version, uri: &Uri, headers: &mut HeaderMap, seen: Seen, conn: &Conn) -> Result<Self, Unclean> {
+        if seen.repeats() && headers.get_all(header::HOST).iter().nth(1).is_some() {
             return Err(Unclean::Host("more than one Host header"));
         }
         let host = headers.remove(header::HOST);

@@ -4,6 +4,7 @@
 //! anything is stamped. Names that only Doorward may set are taken away in every spelling. The path that a rule sees is
 //! the path that is forwarded.
 
+mod answers;
 mod conn;
 mod cookies;
 mod framing;
@@ -34,13 +35,14 @@ use crate::payload::{Payload, PayloadLimits};
 use seen::Seen;
 use told::Told;
 
+pub use answers::{ConnectionOptions, strip_trailers};
 pub use conn::{ClientCertificate, Conn, Lapse, Open, Peer, Verdict};
 pub use cookies::holds as sends_cookie;
 pub use header_names::HeaderNames;
 pub use heads::{Found, HeadFault, Heads};
 pub use host::{Host, parse as parse_host};
 pub use lines::{Lines, write_line};
-pub use names::{ReservedNames, strip_response_hop_by_hop};
+pub use names::ReservedNames;
 pub use parts::Parts;
 pub use target::path_is_clear;
 pub use unclean::Unclean;
@@ -100,16 +102,16 @@ impl Inbound {
         }
         let seen = Seen::of(headers);
         if seen.may_hold([&header::CONTENT_LENGTH, &header::TRANSFER_ENCODING]) {
-            framing::check_framing(parts.version, headers)?;
+            framing::check_framing(parts.version, headers, seen)?;
         }
         if seen.may_hold([&header::EXPECT]) {
             framing::check_expectation(headers)?;
         }
-        let host = Host::take(parts.version, &parts.uri, headers, conn)?;
+        let host = Host::take(parts.version, &parts.uri, headers, seen, conn)?;
         let target = target::take(&parts.uri)?;
         let decoded = target::decode_path(target.path())?;
         let decoded_path = (decoded != target.path()).then(|| decoded.into_owned());
-        if seen.may_hold([&header::AUTHORIZATION]) && headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+        if seen.repeats() && headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
             return Err(Unclean::Header("more than one Authorization"));
         }
         let mut payload = Payload::new(body, cleaning.payload)?;

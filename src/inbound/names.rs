@@ -40,21 +40,6 @@ names! {
     "early-data",
 }
 
-/// Those of a response. Its length stays: whoever sends it on frames it anew.
-fn of_the_answer_ends_here(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "keep-alive"
-            | "proxy-connection"
-            | "proxy-authenticate"
-            | "proxy-authentication-info"
-            | "te"
-            | "transfer-encoding"
-            | "upgrade"
-    )
-}
-
 /// What `Connection` may not take away: without these the request would be another one.
 const NOT_NOMINATED: &[HeaderName] = &[header::AUTHORIZATION, header::COOKIE, header::CONTENT_TYPE, header::CONTENT_ENCODING];
 
@@ -107,8 +92,11 @@ const ALWAYS_RESERVED: &[&str] = &[
 fn of_reserved_family(name: &str) -> bool {
     const AFTER_X: [&str; 6] = ["envoy_", "ssl_", "doorward_", "client_cert", "forwarded_tls_", "amzn_mtls_"];
     match name.as_bytes() {
-        [b'x', hyphen, rest @ ..] if fold_byte(*hyphen) == b'_' => AFTER_X.iter().any(|family| begins(rest, family)),
-        name => begins(name, "ssl_client_"),
+        [b'x', hyphen, rest @ ..] if fold_byte(*hyphen) == b'_' => {
+            AFTER_X.iter().any(|family| rest.first() == family.as_bytes().first() && begins(rest, family))
+        }
+        [b's', ..] => begins(name.as_bytes(), "ssl_client_"),
+        _ => false,
     }
 }
 
@@ -210,7 +198,8 @@ impl ReservedNames {
         }
         let is_it = |known: &[u8]| is_folded(name.as_bytes(), known);
         // The canonical spelling has hyphens and nothing else; any other spelling of a standing name is an alias.
-        let is_canonical = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        // All letters are looked at, without an early end: that is faster.
+        let is_canonical = name.bytes().fold(true, |canonical, b| canonical & (b.is_ascii_alphanumeric() | (b == b'-')));
         self.exact.any(name.len(), is_it) || (!is_canonical && self.aliases.any(name.len(), is_it))
     }
 
@@ -250,28 +239,6 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap, seen: Seen) -> Result<Op
     }
     remove_if(headers, ends_here);
     Ok(for_this_hop)
-}
-
-/// Removes what ends at this hop from an upstream's response; malformed names in `Connection` name nothing.
-pub fn strip_response_hop_by_hop(headers: &mut HeaderMap) {
-    let mut listed = Vec::new();
-    for value in headers.get_all(header::CONNECTION) {
-        for name in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
-            // What most answers say, and no more than what is removed anyway.
-            if name.eq_ignore_ascii_case(b"keep-alive") {
-                continue;
-            }
-            if let Ok(name) = HeaderName::from_bytes(name)
-                && ![header::CONTENT_LENGTH, header::SET_COOKIE, header::CONTENT_TYPE].contains(&name)
-            {
-                listed.push(name);
-            }
-        }
-    }
-    for name in &listed {
-        headers.remove(name);
-    }
-    remove_if(headers, of_the_answer_ends_here);
 }
 
 fn fold(name: &str) -> String {

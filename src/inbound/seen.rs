@@ -5,17 +5,25 @@ use http::{HeaderMap, HeaderName};
 /// One bit for the length, the first and the last letter of each name that is there. A name whose bit is missing is not there, and need not be
 /// hashed to find that out: most of what a request is cleaned of, it does not have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen(u64);
+pub(super) struct Seen {
+    names: u64,
+    repeats: bool,
+}
 
 impl Seen {
     /// A look at each name. It stays right when headers are taken away afterwards, not when some are added.
     pub(super) fn of(headers: &HeaderMap) -> Self {
-        Self(headers.keys().fold(0, |seen, name| seen | bit(name)))
+        Self { names: headers.keys().fold(0, |seen, name| seen | bit(name)), repeats: headers.len() != headers.keys_len() }
     }
 
     /// Whether one of these names may be there.
     pub(super) fn may_hold<const N: usize>(self, names: [&HeaderName; N]) -> bool {
-        names.iter().any(|name| self.0 & bit(name) != 0)
+        names.iter().any(|name| self.names & bit(name) != 0)
+    }
+
+    /// Whether any header is there more than once.
+    pub(super) fn repeats(self) -> bool {
+        self.repeats
     }
 }
 

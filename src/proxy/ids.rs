@@ -26,7 +26,10 @@ impl RequestIds {
         let digits = (u64::BITS - number.leading_zeros()).div_ceil(4).max(8);
         let mut id = String::with_capacity(self.process.len() + 16);
         id.push_str(&self.process);
-        id.extend((0..digits).rev().filter_map(|at| char::from_digit(u32::try_from(number >> (4 * at) & 0xf).ok()?, 16)));
+        for at in (0..digits).rev() {
+            let digit = (number >> (4 * at) & 0xf) as u8;
+            id.push(char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
+        }
         id
     }
 }

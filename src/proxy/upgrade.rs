@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::pool::Lease;
 use super::upstream::UpstreamError;
-use crate::inbound::{Conn, Lines, WantedUpgrade, strip_response_hop_by_hop};
+use crate::inbound::{Conn, ConnectionOptions, Lines, WantedUpgrade};
 use crate::payload::ResponseBody;
 use crate::types::unix_now;
 
@@ -38,7 +38,7 @@ pub(super) fn ask(wanted: &WantedUpgrade, lines: &mut Lines) {
 pub(super) fn tunnel(
     conn: &Conn,
     lease: Lease,
-    mut headers: HeaderMap,
+    (mut headers, options): (HeaderMap, &ConnectionOptions),
     wanted: WantedUpgrade,
     idle_timeout: Duration,
     expires: Option<i64>,
@@ -55,7 +55,7 @@ pub(super) fn tunnel(
             Err(error) => tracing::debug!(%error, "a tunnel did not open"),
         }
     });
-    strip_response_hop_by_hop(&mut headers);
+    options.strip(&mut headers);
     headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let mut switching = Response::new(ResponseBody::full(bytes::Bytes::new()));

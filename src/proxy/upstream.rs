@@ -17,7 +17,7 @@ use super::pool::{ConnectError, Lease, Pool};
 use super::reject::Rejection;
 use super::upgrade;
 use crate::auth::Permit;
-use crate::inbound::{Conn, Inbound, Parts, WantedUpgrade, strip_response_hop_by_hop};
+use crate::inbound::{Conn, Inbound, Parts, WantedUpgrade, strip_trailers};
 use crate::payload::{Progress, ResponseBody};
 use crate::types::{HumanDuration, Report};
 
@@ -213,17 +213,17 @@ impl Upstream {
         binds: bool,
         permit: &Permit,
     ) -> Result<Response<ResponseBody>, UpstreamError> {
-        let Head { status, mut headers, reason, keeps, decoder } = head;
+        let Head { status, mut headers, reason, options, asks, keeps, decoder } = head;
         let switching = status == StatusCode::SWITCHING_PROTOCOLS;
         let refused_upgrade = wanted.is_some() && !switching;
         if switching {
             let wanted = wanted.ok_or(UpstreamError::Invalid("it switches protocols unasked"))?;
             let expires = permit.identity().and_then(|identity| identity.subject.expires);
-            return upgrade::tunnel(conn, lease, headers, wanted, self.idle_timeout, expires);
+            return upgrade::tunnel(conn, lease, (headers, &options), wanted, self.idle_timeout, expires);
         }
-        let keeps = keeps && !refused_upgrade && !binds && !negotiates(&headers, header::WWW_AUTHENTICATE);
-        strip_response_hop_by_hop(&mut headers);
-        strip_asserted(&mut headers);
+        let binds = binds || (asks && negotiates(&headers, header::WWW_AUTHENTICATE));
+        let keeps = keeps && !refused_upgrade && !binds;
+        options.strip(&mut headers);
         if status == StatusCode::NO_CONTENT {
             // RFC 9110 section 8.6; HTTP/2 clients take it for a broken stream.
             headers.remove(header::CONTENT_LENGTH);
@@ -231,7 +231,7 @@ impl Upstream {
         if refused_upgrade {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
-        let body = http1::read_answer(lease, decoder, keeps, (&self.pool, conn.worker), (self.idle_timeout, clean_trailers));
+        let body = http1::read_answer(lease, decoder, keeps, (&self.pool, conn.worker), (self.idle_timeout, strip_trailers));
         let mut response = Response::new(body);
         (*response.status_mut(), *response.headers_mut()) = (status, headers);
         if let Some(reason) = reason {
@@ -246,23 +246,6 @@ pub(super) fn negotiates(headers: &HeaderMap, name: HeaderName) -> bool {
     let words = headers.get_all(name);
     let mut words = words.iter().flat_map(|value| value.as_bytes().split(|b| *b == b',' || *b == b' '));
     words.any(|word| word.eq_ignore_ascii_case(b"ntlm") || word.eq_ignore_ascii_case(b"negotiate"))
-}
-
-/// What is asserted to the application is not told to the client, should the application echo it.
-fn strip_asserted(headers: &mut HeaderMap) {
-    let asserted: Vec<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with("x-forwarded-") || name.as_str().starts_with("x-doorward-")).cloned().collect();
-    for name in asserted {
-        headers.remove(name);
-    }
-}
-
-fn clean_trailers(trailers: &mut HeaderMap) {
-    strip_response_hop_by_hop(trailers);
-    strip_asserted(trailers);
-    for name in [header::CONTENT_LENGTH, header::SET_COOKIE, header::WWW_AUTHENTICATE, header::LOCATION, header::CONTENT_TYPE, header::TRAILER] {
-        trailers.remove(name);
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::Fault;
 use super::decoder::Decoder;
-use crate::inbound::{Lines, write_line};
+use crate::inbound::{ConnectionOptions, Lines, write_line};
 
 /// Most header lines of an answer, and of its trailers.
 pub(super) const MAX_LINES: usize = 100;
@@ -23,6 +23,10 @@ pub(in crate::proxy) struct Head {
     pub(in crate::proxy) headers: HeaderMap,
     /// Where it is not the usual one of the status.
     pub(in crate::proxy) reason: Option<ReasonPhrase>,
+    /// What `Connection` said, which is not among the headers.
+    pub(in crate::proxy) options: ConnectionOptions,
+    /// Whether it asks for credentials.
+    pub(in crate::proxy) asks: bool,
     /// Whether another request may follow on the connection.
     pub(in crate::proxy) keeps: bool,
     /// Where its body ends.
@@ -85,11 +89,23 @@ pub(super) fn read(inbox: &mut BytesMut, scanned: &mut usize, method: &Method) -
     let reason = parsed.reason.filter(|reason| !reason.is_empty() && status.canonical_reason() != Some(reason));
     let reason = reason.and_then(|reason| ReasonPhrase::try_from(reason.as_bytes()).ok());
     let is_1_1 = parsed.version == Some(1);
-    let headers = headers(&bytes, parsed.headers)?;
-    let decoder = framing(&headers, status, method, is_1_1)?;
+    let (mut headers, mut options) = (HeaderMap::with_capacity(parsed.headers.len()), ConnectionOptions::default());
+    let (mut is_coded, mut asks) = (false, false);
+    for line in parsed.headers {
+        let (name, value) = field(&bytes, line)?;
+        if name == header::CONNECTION {
+            options.read(&value);
+            continue;
+        }
+        is_coded |= name == header::TRANSFER_ENCODING;
+        asks |= name == header::WWW_AUTHENTICATE;
+        headers.append(name, value);
+    }
+    let coding = if is_coded { coding(&headers, is_1_1)? } else { None };
+    let decoder = framing(&headers, coding, status, method)?;
     // Some applications answer HEAD with a body all the same. Should it come late, it would be the next request's answer.
-    let keeps = *method != Method::HEAD && !says(&headers, "close") && (is_1_1 || says(&headers, "keep-alive"));
-    Ok(Some(Head { status, headers, reason, keeps, decoder }))
+    let keeps = *method != Method::HEAD && !options.close && (is_1_1 || options.keep_alive);
+    Ok(Some(Head { status, headers, reason, options, asks, keeps, decoder }))
 }
 
 /// Where an empty line after `from` ends what has arrived: after a line feed, alone or with its carriage return (RFC 9112
@@ -102,38 +118,41 @@ pub(super) fn end(bytes: &[u8], from: usize) -> Option<usize> {
     })
 }
 
-/// The lines as a map. The values are parts of `bytes`, not copies.
+/// The lines as a map.
 pub(super) fn headers(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Fault> {
     let mut headers = HeaderMap::with_capacity(lines.len());
     for line in lines {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Fault::Malformed("the name of a header is not valid"))?;
-        let value =
-            HeaderValue::from_maybe_shared(bytes.slice_ref(line.value)).map_err(|_| Fault::Malformed("the value of a header is not valid"))?;
+        let (name, value) = field(bytes, line)?;
         headers.append(name, value);
     }
     Ok(headers)
 }
 
-fn says(headers: &HeaderMap, option: &str) -> bool {
-    let lines = headers.get_all(header::CONNECTION);
-    lines.iter().flat_map(|line| line.as_bytes().split(|b| *b == b',')).any(|word| word.trim_ascii().eq_ignore_ascii_case(option.as_bytes()))
+/// The value is a part of `bytes`, not a copy.
+fn field(bytes: &Bytes, line: &httparse::Header<'_>) -> Result<(HeaderName, HeaderValue), Fault> {
+    let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| Fault::Malformed("the name of a header is not valid"))?;
+    let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value)).map_err(|_| Fault::Malformed("the value of a header is not valid"))?;
+    Ok((name, value))
+}
+
+/// The one that may be: `chunked`, said once, alone, and in HTTP/1.1.
+fn coding(headers: &HeaderMap, is_1_1: bool) -> Result<Option<Decoder>, Fault> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(None) };
+    if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(Fault::Malformed("its Transfer-Encoding is not chunked alone"));
+    }
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(Fault::Malformed("it has both Transfer-Encoding and Content-Length"));
+    }
+    if !is_1_1 {
+        return Err(Fault::Malformed("it is of HTTP/1.0 and has a Transfer-Encoding"));
+    }
+    Ok(Some(Decoder::chunked()))
 }
 
 /// RFC 9112 section 6.3: where the body of an answer ends. One whose end could be read in two ways is not passed on.
-fn framing(headers: &HeaderMap, status: StatusCode, method: &Method, is_1_1: bool) -> Result<Decoder, Fault> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let coding = codings.next();
-    if let Some(coding) = coding {
-        if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-            return Err(Fault::Malformed("its Transfer-Encoding is not chunked alone"));
-        }
-        if headers.contains_key(header::CONTENT_LENGTH) {
-            return Err(Fault::Malformed("it has both Transfer-Encoding and Content-Length"));
-        }
-        if !is_1_1 {
-            return Err(Fault::Malformed("it is of HTTP/1.0 and has a Transfer-Encoding"));
-        }
-    }
+fn framing(headers: &HeaderMap, coding: Option<Decoder>, status: StatusCode, method: &Method) -> Result<Decoder, Fault> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = lengths.next().map(|length| plain_number(length.as_bytes()).ok_or(Fault::Malformed("its Content-Length is not a plain number")));
     let length = length.transpose()?;
@@ -144,8 +163,7 @@ fn framing(headers: &HeaderMap, status: StatusCode, method: &Method, is_1_1: boo
     Ok(match length {
         _ if has_no_body => Decoder::Length(0),
         Some(length) => Decoder::Length(length),
-        None if coding.is_some() => Decoder::chunked(),
-        None => Decoder::UntilClosed,
+        None => coding.unwrap_or(Decoder::UntilClosed),
     })
 }
 
