@@ -146,7 +146,9 @@ impl Sieve {
 pub struct ReservedNames {
     exact: NamesByLength<String>,
     aliases: NamesByLength<String>,
-    /// All of either.
+    /// Those of the aliases' spellings that may be sent: with hyphens and nothing else.
+    standing: NamesByLength<String>,
+    /// All of the first two.
     sieve: Sieve,
 }
 
@@ -179,10 +181,15 @@ impl ReservedNames {
         ];
         let credentials = credentials.iter().map(HeaderName::as_str);
         let all = HOP_BY_HOP.iter().chain(&standing).copied().chain(credentials);
-        let aliases = NamesByLength::new(all.filter(|name| name.contains('-')).map(fold));
+        let (mut spelled, mut folded) = (Vec::new(), Vec::new());
+        for name in all.filter(|name| name.contains('-')) {
+            spelled.extend((!exact.contains(fold(name))).then(|| name.to_owned()));
+            folded.push(fold(name));
+        }
+        let (aliases, standing) = (NamesByLength::new(folded), NamesByLength::new(spelled));
         let mut sieve = Sieve::default();
         exact.iter().chain(aliases.iter()).for_each(|name| sieve.add(name));
-        Self { exact, aliases, sieve }
+        Self { exact, aliases, standing, sieve }
     }
 
     /// Whether a client may not send `name`.
@@ -193,14 +200,11 @@ impl ReservedNames {
             return true;
         }
         // Nearly all names that are sent end here.
-        if !self.sieve.may_hold(name) {
+        if !self.sieve.may_hold(name) || self.standing.contains(name) {
             return false;
         }
         let is_it = |known: &[u8]| is_folded(name.as_bytes(), known);
-        // The canonical spelling has hyphens and nothing else; any other spelling of a standing name is an alias.
-        // All letters are looked at, without an early end: that is faster.
-        let is_canonical = name.bytes().fold(true, |canonical, b| canonical & (b.is_ascii_alphanumeric() | (b == b'-')));
-        self.exact.any(name.len(), is_it) || (!is_canonical && self.aliases.any(name.len(), is_it))
+        self.exact.any(name.len(), is_it) || self.aliases.any(name.len(), is_it)
     }
 
     /// Removes every reserved header.
