@@ -52,6 +52,12 @@ mod tests {
             assert!(!seen.may_hold([&absent]), "{absent}");
         }
         assert!(!Seen::of(&HeaderMap::new()).may_hold([&ACCEPT]) && !seen.may_hold([]));
+        assert!(!seen.repeats());
+        let mut twice = headers;
+        twice.append(COOKIE, HeaderValue::from_static("1"));
+        assert!(!Seen::of(&twice).repeats());
+        twice.append(COOKIE, HeaderValue::from_static("1"));
+        assert!(Seen::of(&twice).repeats());
     }
 
     proptest! {

@@ -1,12 +1,12 @@
 //! Wakes that lead nowhere, and how they are kept quiet.
 //!
 //! Whenever a piece of a body is taken, hyper wakes the connection that it came from, so that more may be read: also after the last
-//! piece, when nothing more will come. Over HTTP/1.1 the connection is the task that took the piece, and would be run once more
-//! for nothing with each request that has a body.
+//! piece of a body whose length was told, when the sender is gone already and nothing more will come. Over HTTP/1.1 the connection is
+//! mostly the task that took the piece, and would be run once more for nothing with each request that has a body.
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 
@@ -44,7 +44,9 @@ pub(super) struct Hold(());
 
 impl Hold {
     pub(super) fn new() -> Self {
-        WAKES.set(Wakes::Held(None));
+        if let Wakes::Held(Some(held)) = WAKES.replace(Wakes::Held(None)) {
+            held.0.wake_by_ref();
+        }
         Self(())
     }
 
@@ -64,8 +66,7 @@ impl Drop for Hold {
 
 /// Runs a connection of HTTP/1.1, so that those of its wakes that lead nowhere can be told from the others. Not one of HTTP/2: that
 /// one is woken for the last piece of a body too, to tell its client that there is room again.
-pub async fn rousable<T>(connection: impl Future<Output = T>) -> T {
-    let mut connection = pin!(connection);
+pub async fn rousable<T>(mut connection: Pin<&mut impl Future<Output = T>>) -> T {
     let mut wakers: Option<(Waker, Waker)> = None;
     poll_fn(|cx| {
         let (_, own) = match wakers.take() {
@@ -79,11 +80,22 @@ pub async fn rousable<T>(connection: impl Future<Output = T>) -> T {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Poll;
 
+    use bytes::Bytes;
+    use http_body_util::Full;
+    use hyper::body::Incoming;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
     use super::*;
+    use crate::payload::tests::NO_LIMIT;
+    use crate::payload::{Payload, Room};
 
     /// Counts how often a task is woken.
     #[derive(Default)]
@@ -98,10 +110,11 @@ mod tests {
     /// Runs a connection once that does `work` with its waker. How often its task was woken.
     fn woken_by(work: impl FnOnce(&Waker)) -> usize {
         let (count, mut work) = (Arc::new(Count::default()), Some(work));
-        let connection = pin!(rousable(poll_fn(|cx| {
+        let connection = pin!(poll_fn(|cx| {
             work.take().unwrap()(cx.waker());
             Poll::<()>::Pending
-        })));
+        }));
+        let connection = pin!(rousable(connection));
         assert!(connection.poll(&mut Context::from_waker(&Waker::from(Arc::clone(&count)))).is_pending());
         count.0.load(Ordering::Relaxed)
     }
@@ -165,15 +178,60 @@ mod tests {
     #[test]
     fn a_connection_that_moves_to_another_task_wakes_that_one() {
         let kept = Cell::new(None);
-        let mut connection = pin!(rousable(poll_fn(|cx| {
+        let connection = pin!(poll_fn(|cx| {
             kept.set(Some(cx.waker().clone()));
             Poll::<()>::Pending
-        })));
+        }));
+        let mut connection = pin!(rousable(connection));
         let (first, second) = (Arc::new(Count::default()), Arc::new(Count::default()));
         for task in [&first, &second] {
             assert!(connection.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(task)))).is_pending());
         }
         kept.take().unwrap().wake();
         assert_eq!([&first, &second].map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
+    }
+
+    /// hyper's own behaviour is what all this is about: it is run here only when it was woken.
+    #[tokio::test]
+    async fn no_request_waits_for_a_wake_that_was_kept_quiet_and_one_that_comes_whole_is_not_run_once_more() {
+        let cases: [&[&str]; 5] = [
+            &["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabcdef"],
+            &["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nab", "cdef"],
+            &["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\n", "abcd", "ef"],
+            &["POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", "4\r\ncdef\r\n", "0\r\n\r\n"],
+            &["POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 6\r\n\r\n", "abcdef"],
+        ];
+        for pieces in cases {
+            let (near, mut far) = duplex(1 << 16);
+            let room = Room::new(1 << 20);
+            let service = service_fn(|request: http::Request<Incoming>| async {
+                let mut payload = Payload::new(request.into_body(), NO_LIMIT).unwrap();
+                let held = payload.hold(100, &room, |_| {}).await.unwrap();
+                Ok::<_, Infallible>(http::Response::new(Full::new(Bytes::from(format!("{held} bytes")))))
+            });
+            let served = pin!(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(near), service));
+            let mut served = pin!(rousable(served));
+            let (count, mut seen) = (Arc::new(Count::default()), 0);
+            let waker = Waker::from(Arc::clone(&count));
+            // Twice, on one connection.
+            for round in 0..2 {
+                let before = count.0.load(Ordering::Relaxed);
+                for (at, piece) in pieces.iter().enumerate() {
+                    far.write_all(piece.as_bytes()).await.unwrap();
+                    let mut due = (round, at) == (0, 0);
+                    while std::mem::take(&mut due) || count.0.load(Ordering::Relaxed) != seen {
+                        seen = count.0.load(Ordering::Relaxed);
+                        assert!(served.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+                    }
+                }
+                let mut answer = vec![0; 1000];
+                let read = far.read(&mut answer).await.unwrap();
+                let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+                assert!(answer.ends_with("6 bytes"), "{pieces:?}: {answer}");
+                let wakes = count.0.load(Ordering::Relaxed) - before;
+                // The second request wakes a connection that waits for it; the first finds it running.
+                assert!(pieces.len() > 1 || wakes == round, "{wakes}");
+            }
+        }
     }
 }

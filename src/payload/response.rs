@@ -55,7 +55,7 @@ pub trait CleanTrailers: std::fmt::Debug + Send + Sync {
 #[derive(Debug)]
 struct Entry {
     telemetry: Telemetry,
-    entry: Option<AccessEntry>,
+    entry: Option<Box<AccessEntry>>,
     progress: Option<Arc<Progress>>,
     complete: bool,
     _held: Option<Held>,
@@ -92,7 +92,7 @@ impl ResponseBody {
     }
 
     /// Hands over the access-log entry, to be written when this body has ended. `expects_body` is false for HEAD, 204 and 304.
-    pub fn log(&mut self, telemetry: Telemetry, entry: AccessEntry, progress: Option<Arc<Progress>>, expects_body: bool) {
+    pub fn log(&mut self, telemetry: Telemetry, entry: Box<AccessEntry>, progress: Option<Arc<Progress>>, expects_body: bool) {
         let complete = !expects_body || self.is_end_stream();
         self.entry = Some(Box::new(Entry { telemetry, entry: Some(entry), progress, complete, _held: None }));
     }

@@ -137,7 +137,8 @@ impl Proxy {
 
 /// The access-log entry while the request is on its way.
 struct AccessLog<'a> {
-    entry: AccessEntry,
+    /// On the heap: it goes from hand to hand with each request.
+    entry: Box<AccessEntry>,
     progress: Option<Arc<Progress>>,
     /// Whether schemes are being asked. Nobody is asked on a public route.
     judging: bool,
@@ -146,7 +147,7 @@ struct AccessLog<'a> {
 
 impl<'a> AccessLog<'a> {
     fn new(telemetry: &'a Telemetry, conn: &Conn, request: &Request<Incoming>, request_id: String) -> Self {
-        let entry = AccessEntry {
+        let entry = Box::new(AccessEntry {
             started: Instant::now(),
             request_id,
             peer: conn.peer.address(),
@@ -171,7 +172,7 @@ impl<'a> AccessLog<'a> {
             auth: Duration::ZERO,
             upstream: Duration::ZERO,
             broken: false,
-        };
+        });
         Self { entry, progress: None, judging: false, telemetry }
     }
 

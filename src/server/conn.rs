@@ -126,8 +126,11 @@ async fn run<A: Answer>(accepted: Accepted, open: Open, worker: usize, control: 
     drop(terms);
     let conn = Arc::new(conn);
     control.set_ready(http2);
-    let ended =
-        if http2 { Box::pin(http2_conn(tls, &conn, &control, &shared)).await } else { rousable(http1_conn(tls, &conn, &control, &shared)).await };
+    let ended = if http2 {
+        Box::pin(http2_conn(tls, &conn, &control, &shared)).await
+    } else {
+        rousable(pin!(http1_conn(tls, &conn, &control, &shared))).await
+    };
     match ended {
         Some(Ok(())) => {}
         Some(Err(error)) => failures::broke(&shared.failures, &shared.telemetry, &conn, http2, &error),

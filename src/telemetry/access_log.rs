@@ -46,7 +46,7 @@ impl AccessLog {
     }
 
     /// Queues one line, or counts that it was lost.
-    pub(super) fn queue(&self, entry: AccessEntry, total: Duration) {
+    pub(super) fn queue(&self, entry: Box<AccessEntry>, total: Duration) {
         let now = SystemTime::now();
         let at = now.checked_sub(total).unwrap_or(now);
         match self.queue.try_send(Message::Entry(Timed { at, total, entry })) {

@@ -65,7 +65,7 @@ pub(super) struct Timed {
     pub(super) at: SystemTime,
     /// From then to the end of the response.
     pub(super) total: Duration,
-    pub(super) entry: AccessEntry,
+    pub(super) entry: Box<AccessEntry>,
 }
 
 #[derive(Serialize)]

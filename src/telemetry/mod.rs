@@ -125,7 +125,8 @@ impl Telemetry {
     }
 
     /// Counts the request and queues its line. Never blocks: when the queue is full the line is dropped and counted.
-    pub fn record(&self, entry: AccessEntry) {
+    pub fn record(&self, entry: impl Into<Box<AccessEntry>>) {
+        let entry = entry.into();
         let total = entry.started.elapsed();
         self.metrics.count(&entry, total);
         if let Some(access) = &self.access {
