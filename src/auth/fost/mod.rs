@@ -33,7 +33,7 @@ use serde::Deserialize;
 
 use self::key::{Keyring, Macs, PreparedKey, State};
 use self::request::Head;
-use super::signing::{self, memory, nothing, once_only, verified};
+use super::signing::{self, memory_of_mac, nothing, once_only, scope, verified};
 use super::uploads::Uploads;
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
@@ -133,7 +133,7 @@ impl Fost {
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let mut macs = signed.begin(self.rules.states(key.as_deref()));
         let once = once_only(inbound.method());
-        let (memory, until) = (self.rules.memory(&signed), signed.seconds.saturating_add(self.rules.max_skew));
+        let (memory, until) = (self.rules.memory(&signed, key.as_deref()), signed.seconds.saturating_add(self.rules.max_skew));
         let length = match inbound.payload() {
             none if none.is_empty() => 0,
             body if once => {
@@ -245,7 +245,11 @@ impl Rules {
     }
 
     /// What the replay memory keeps of a signature.
-    fn memory(&self, signed: &request::Signed) -> [u8; 32] {
-        memory("fost", [self.name.as_bytes(), signed.key.as_bytes(), &signed.tag])
+    fn memory(&self, signed: &request::Signed, key: Option<&PreparedKey>) -> [u8; 32] {
+        match key {
+            Some(key) => memory_of_mac(&signed.tag, key.scope()),
+            // Nobody is let in by it. That it is read is noted all the same.
+            None => memory_of_mac(&signed.tag, &scope("fost", &self.name, &signed.key)),
+        }
     }
 }

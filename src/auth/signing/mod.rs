@@ -88,6 +88,8 @@ pub(super) struct Keyring<M> {
     /// What an unknown key is measured with, so that it costs what a known one costs. Nothing that it says is believed.
     dummy: Vec<M>,
     manner: Manner,
+    /// The scheme's name and its kind.
+    place: (String, String),
 }
 
 impl<M: KeyInit + Clone> Keyring<M> {
@@ -111,13 +113,13 @@ impl<M: KeyInit + Clone> Keyring<M> {
         report.within("keys", |report| {
             for (name, settings) in settings {
                 let key = report.within(&name, |report| settings.build(&name, manner, report));
-                if let Some(prepared) = key.and_then(|key| PreparedKey::new(Arc::new(key), manner)) {
+                if let Some(prepared) = key.and_then(|key| PreparedKey::new(Arc::new(key), manner, place)) {
                     configured.insert(name, prepared);
                 }
             }
         });
         let dummy = vec![M::new(&Default::default())];
-        (configured.len() == wanted).then_some(Self { configured, dummy, manner })
+        (configured.len() == wanted).then_some(Self { configured, dummy, manner, place: (place.0.to_owned(), place.1.to_owned()) })
     }
 
     /// The key `name` of the configuration.
@@ -136,7 +138,8 @@ impl<M: KeyInit + Clone> Keyring<M> {
             Some(key) if key.secret.is_none() && key.public_key.is_some() => Ok(None),
             // A key of the store without anything to verify with is damage, not an unknown key.
             Some(key) => {
-                PreparedKey::new(key, self.manner).map(|key| Some(Cow::Owned(key))).ok_or_else(|| Unavailable::new("store", "a key without a secret"))
+                let prepared = PreparedKey::new(key, self.manner, (&self.place.0, &self.place.1));
+                prepared.map(|key| Some(Cow::Owned(key))).ok_or_else(|| Unavailable::new("store", "a key without a secret"))
             }
             None => Ok(None),
         }
@@ -153,14 +156,21 @@ impl<M: KeyInit + Clone> Keyring<M> {
 pub(super) struct PreparedKey<M> {
     holder: Holder,
     states: Vec<M>,
+    scope: Scope,
 }
 
 impl<M: KeyInit + Clone> PreparedKey<M> {
     /// `None` for a key that nobody may use: one without a secret.
-    fn new(key: Arc<ApiKey>, manner: Manner) -> Option<Self> {
+    fn new(key: Arc<ApiKey>, manner: Manner, (scheme, kind): (&str, &str)) -> Option<Self> {
         let secrets = key.secret.iter().chain(&key.next_secret).filter(|secret| !secret.is_empty());
         let states: Vec<M> = secrets.filter_map(|secret| <M as KeyInit>::new_from_slice(secret.expose()).ok()).collect();
-        (!states.is_empty()).then(|| Self { holder: Holder::new(key, manner), states })
+        let scope = scope(kind, scheme, &key.name);
+        (!states.is_empty()).then(|| Self { holder: Holder::new(key, manner), states, scope })
+    }
+
+    /// See [`memory_of_mac`].
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// Whether the key may call this (decoded) path.
@@ -239,6 +249,23 @@ pub(super) fn memory(kind: &str, fields: [&[u8]; 3]) -> [u8; 32] {
         Digest::chain_update(Digest::chain_update(hash, length.to_be_bytes()), field)
     });
     hash.finalize().into()
+}
+
+/// Tells the MACs of one key and scheme from those of another.
+pub(super) type Scope = [u8; 12];
+
+/// That of the key `key` of the scheme `scheme`.
+pub(super) fn scope(kind: &str, scheme: &str, key: &str) -> Scope {
+    memory(kind, [scheme.as_bytes(), key.as_bytes(), b""]).first_chunk().copied().unwrap_or_default()
+}
+
+/// What the replay memory keeps of a MAC that is as good as random by itself, and so need not be hashed with each request.
+pub(super) fn memory_of_mac(mac: &[u8; 20], scope: &Scope) -> [u8; 32] {
+    let mut memory = [0; 32];
+    for (byte, from) in memory.iter_mut().zip(mac.iter().chain(scope)) {
+        *byte = *from;
+    }
+    memory
 }
 
 /// Notes since when the configuration has signatures of these keys debugged: before they are built, and told anew by each reload.

@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use memory::Memory;
+use sha2::{Digest as _, Sha256};
 
 use super::settings::OnStoreError;
 use super::shared::Shared;
@@ -55,7 +56,7 @@ impl Replay {
         Self { shared: Some((shared, on_store_error)), ..self }
     }
 
-    /// Whether `signature` (a hash over scheme, key and MAC) is used for the first time, here and in all replicas that
+    /// Whether `signature` (that tells scheme, key and MAC from all others, already by its first eight bytes) is used for the first time, here and in all replicas that
     /// share the memory. It is remembered until `until` (Unix seconds, inclusive). A signature whose `until` has passed is
     /// never a first use: what it was may be forgotten. `Err` when the memory is full of signatures that are still to be
     /// remembered, or when the shared memory cannot say.
@@ -107,7 +108,8 @@ async fn first_of_all(shared: &Shared, signature: &[u8; 32], left: i64) -> Resul
     if !(1..=LONGEST).contains(&seconds) {
         return Err(Unavailable::new(SOURCE, "a signature is good for longer than anything is remembered"));
     }
-    let key = shared.key(&format!("replay:{}", URL_SAFE_NO_PAD.encode(signature)));
+    // Hashed: it may hold a MAC, and who reads along there learns none.
+    let key = shared.key(&format!("replay:{}", URL_SAFE_NO_PAD.encode(Sha256::digest(signature))));
     let id = random_text()?;
     shared
         .ask(move |mut line| async move {
