@@ -70,11 +70,12 @@ pub(super) fn check_framing(version: Version, headers: &HeaderMap, seen: Seen) -
     Ok(())
 }
 
-pub(super) fn check_expectation(headers: &HeaderMap) -> Result<(), Unclean> {
+/// Whether the client waits to be told to go on with the body.
+pub(super) fn expectation(headers: &HeaderMap) -> Result<bool, Unclean> {
     let expectations: Vec<_> = headers.get_all(header::EXPECT).iter().collect();
     match expectations.as_slice() {
-        [] => Ok(()),
-        [one] if one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(()),
+        [] => Ok(false),
+        [one] if one.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
         _ => Err(Unclean::Expectation),
     }
 }

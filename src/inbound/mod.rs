@@ -104,9 +104,7 @@ impl Inbound {
         if seen.may_hold([&header::CONTENT_LENGTH, &header::TRANSFER_ENCODING]) {
             framing::check_framing(parts.version, headers, seen)?;
         }
-        if seen.may_hold([&header::EXPECT]) {
-            framing::check_expectation(headers)?;
-        }
+        let asks_first = seen.may_hold([&header::EXPECT]) && framing::expectation(headers)?;
         let host = Host::take(parts.version, &parts.uri, headers, seen, conn)?;
         let target = target::take(&parts.uri)?;
         let decoded = target::decode_path(target.path())?;
@@ -120,7 +118,7 @@ impl Inbound {
         let proxy_authorization = names::strip_hop_by_hop(headers, seen)?;
         let told = Told::read(conn, headers, &cleaning.trusted_proxies);
         if !payload.is_empty() {
-            payload.sent_by(told.client(conn), parts.version);
+            payload.sent_by(told.client(conn), parts.version, asks_first);
         }
         cleaning.reserved.strip(headers);
         if seen.may_hold([&header::COOKIE]) {

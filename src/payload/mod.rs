@@ -106,9 +106,11 @@ impl Payload {
     }
 
     /// Whose share of a room it takes, should any of it be held. Those without an address share one. Over HTTP/2, whose
-    /// clients are reset otherwise, a short body is let come also when nobody reads it.
-    pub fn sent_by(&mut self, client: Option<AddressBlock>, version: Version) {
+    /// clients are reset otherwise, a short body is let come also when nobody reads it. `asks_first`: the client waits to be told to
+    /// go on, which it is when the body is first asked for.
+    pub fn sent_by(&mut self, client: Option<AddressBlock>, version: Version, asks_first: bool) {
         self.client = client;
+        self.progress.unasked.store(asks_first, Ordering::Relaxed);
         self.http2 = version == Version::HTTP_2;
     }
 
@@ -203,6 +205,7 @@ impl Payload {
 
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PayloadError>>> {
         let Source::Client(body) = &mut self.source else { return Poll::Ready(None) };
+        self.progress.unasked.store(false, Ordering::Relaxed);
         loop {
             let hold = Hold::new();
             let polled = Pin::new(&mut *body).poll_frame(cx);

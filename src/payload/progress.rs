@@ -14,6 +14,7 @@ pub struct Progress {
     pub(super) timed_out: AtomicBool,
     pub(super) broken: AtomicBool,
     pub(super) awaited: AtomicBool,
+    pub(super) unasked: AtomicBool,
     pub(super) mismatch: OnceLock<Mismatch>,
 }
 
@@ -34,6 +35,12 @@ impl Progress {
     #[must_use]
     pub fn awaits_client(&self) -> bool {
         self.awaited.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client still waits to be told to send it.
+    #[must_use]
+    pub fn is_unasked(&self) -> bool {
+        self.unasked.load(Ordering::Relaxed)
     }
 
     /// Why the body failed, if it did: the upstream's error is then only a consequence.

@@ -66,7 +66,9 @@ impl Proxy {
             Ok(response) => response,
             Err(rejection) => {
                 log.rejected(&rejection);
-                rejection.into_response(&reject::Manner { navigation, head_only: method == Method::HEAD, version, request_id: &log.entry.request_id })
+                let unasked = log.progress.as_ref().is_some_and(|progress| progress.is_unasked());
+                let (head_only, request_id) = (method == Method::HEAD, log.entry.request_id.as_str());
+                rejection.into_response(&reject::Manner { navigation, head_only, version, unasked, request_id })
             }
         };
         if let Some(hsts) = &self.hsts {

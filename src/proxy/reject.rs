@@ -54,6 +54,9 @@ pub struct Manner<'a> {
     pub head_only: bool,
     /// `Connection` exists in HTTP/1 alone.
     pub version: Version,
+    /// Whether the client waits to be told to send its body. It will not be: whether it sends one nevertheless, nobody knows (RFC 9110
+    /// section 10.1.1).
+    pub unasked: bool,
     /// Said in the body, so that a user can quote it.
     pub request_id: &'a str,
 }
@@ -195,7 +198,7 @@ impl Rejection {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         // What follows a request that could be read in two ways is not read as another one.
-        if matches!(self, Self::Unclean(_) | Self::Payload(_)) && manner.version < Version::HTTP_2 {
+        if (manner.unasked || matches!(self, Self::Unclean(_) | Self::Payload(_))) && manner.version < Version::HTTP_2 {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -261,7 +264,7 @@ mod tests {
     use crate::auth::{Challenge, Refusal};
 
     fn manner(navigation: bool) -> Manner<'static> {
-        Manner { navigation, head_only: false, version: Version::HTTP_11, request_id: "r-1" }
+        Manner { navigation, head_only: false, version: Version::HTTP_11, unasked: false, request_id: "r-1" }
     }
 
     #[test]

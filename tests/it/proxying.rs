@@ -131,7 +131,10 @@ async fn a_client_that_asks_first_is_told_to_go_on_only_when_it_may() {
 
     let mut raw = world.raw().await;
     raw.write(head("/basic/x", "", "100-continue")).await;
-    assert_eq!(raw.answer().await.unwrap().status, 401);
+    let refused = raw.answer().await.unwrap();
+    assert_eq!(refused.status, 401);
+    assert!(refused.head.to_lowercase().contains("\r\nconnection: close\r\n"), "it is told that the connection ends: {}", refused.head);
+    assert!(raw.read_to_end().await.is_empty());
     let mut raw = world.raw().await;
     raw.write(head("/public/x", "", "200-maybe")).await;
     raw.write("hello").await;
