@@ -188,14 +188,12 @@ impl Inbound {
         &mut self.headers
     }
 
-    /// Has these lines sent, and nothing of the client's headers that is not among them. `binds`: whether one of them may bind an
-    /// identity to the connection that it is sent on.
+    /// Has these lines sent, and nothing of the client's headers that is not among them. `binds`: see [`Parts::binds`].
     pub fn send(&mut self, lines: Lines, binds: bool) {
         (self.lines, self.binds) = (lines, binds);
     }
 
     /// The lines that are sent, for a signature behind them.
-    #[must_use]
     pub fn lines_mut(&mut self) -> &mut Lines {
         &mut self.lines
     }

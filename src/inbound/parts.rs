@@ -17,9 +17,7 @@ pub struct Parts {
     pub host: Host,
     /// All headers but the host's and the one that says where the body ends.
     pub lines: Lines,
-    /// Whether they hold a credential that may bind the connection: see [`Inbound::send`].
-    ///
-    /// [`Inbound::send`]: super::Inbound::send
+    /// Whether one of them may bind an identity to the connection that it is sent on.
     pub binds: bool,
     /// The body.
     pub payload: Payload,

@@ -33,7 +33,6 @@ use crate::types::AddressBlock;
 pub use check::{Algorithm, BodyCheck, Digests, Mismatch, Ready};
 use checking::Checking;
 pub use progress::Progress;
-use quiet::Hold;
 pub use quiet::rousable;
 pub use response::{AnswerBody, BoxError, CleanTrailers, ResponseBody};
 pub use room::Room;
@@ -207,14 +206,7 @@ impl Payload {
         let Source::Client(body) = &mut self.source else { return Poll::Ready(None) };
         self.progress.unasked.store(false, Ordering::Relaxed);
         loop {
-            let hold = Hold::new();
-            let polled = Pin::new(&mut *body).poll_frame(cx);
-            if body.is_end_stream() {
-                hold.forget();
-            } else {
-                drop(hold);
-            }
-            let outcome = match polled {
+            let outcome = match quiet::poll_frame(body, cx) {
                 Poll::Pending => match self.window.poll_expired(cx, self.limits.timeout) {
                     Poll::Pending => {
                         self.progress.awaited.store(true, Ordering::Relaxed);

@@ -8,7 +8,11 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
 
 /// What becomes of the wakes of this thread.
 #[derive(Default)]
@@ -40,10 +44,10 @@ impl Wake for Connection {
 
 /// While there is one, wakes of [`rousable`] futures by this thread are held, and nobody else's. Dropped, it passes them on: also
 /// after a panic. One at a time.
-pub(super) struct Hold(());
+struct Hold(());
 
 impl Hold {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         if let Wakes::Held(Some(held)) = WAKES.replace(Wakes::Held(None)) {
             held.0.wake_by_ref();
         }
@@ -51,7 +55,7 @@ impl Hold {
     }
 
     /// Nobody needs to be woken.
-    pub(super) fn forget(self) {
+    fn forget(self) {
         WAKES.set(Wakes::Heard);
     }
 }
@@ -62,6 +66,16 @@ impl Drop for Hold {
             held.0.wake_by_ref();
         }
     }
+}
+
+/// Takes a piece of a body. After the last one nobody is woken who runs as [`rousable`].
+pub(super) fn poll_frame(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    let hold = Hold::new();
+    let polled = Pin::new(&mut *body).poll_frame(cx);
+    if body.is_end_stream() {
+        hold.forget();
+    }
+    polled
 }
 
 /// Runs a connection of HTTP/1.1, so that those of its wakes that lead nowhere can be told from the others. Not one of HTTP/2: that
@@ -84,11 +98,8 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::pin::pin;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Poll;
 
-    use bytes::Bytes;
     use http_body_util::Full;
-    use hyper::body::Incoming;
     use hyper::service::service_fn;
     use hyper_util::rt::TokioIo;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};

@@ -281,27 +281,29 @@ async fn connections_to_the_application_are_kept() {
 #[tokio::test]
 async fn a_connection_that_ntlm_or_negotiate_may_bind_serves_no_other_request() {
     let world = World::with(|setup| setup.rest("[[route]]\npath = \"/passed/**\"\naccess = \"public\"\nforward_credentials = true")).await;
-    let asks = |line: &'static str| move |_: &crate::support::upstream::Seen| Act::Reply(answer("401 Unauthorized", &[line], "who?"));
+    // One client's connection: each worker keeps connections of its own.
+    let mut sender = world.get("/public/next").connect().await;
     let mut opened = 1;
     for (target, authorization, kept) in [
         ("/passed/x", "Negotiate YII=", false),
         ("/passed/x", "ntlm TlRM", false),
-        ("/passed/x", "Bearer negotiate", true),
+        ("/passed/x", "Bearer negotiated", true),
         ("/public/x", "Negotiate YII=", true), // not passed on
     ] {
-        world.get(target).header("authorization", authorization).send().await;
+        world.get(target).header("authorization", authorization).send_on(&mut sender).await.unwrap();
         assert_eq!(world.upstream.connections(), opened);
         opened += usize::from(!kept);
-        world.get("/public/next").send().await;
+        world.get("/public/next").send_on(&mut sender).await.unwrap();
         assert_eq!(world.upstream.connections(), opened, "{target} {authorization}");
     }
     for (line, kept) in [("WWW-Authenticate: NTLM", false), ("www-authenticate: Basic realm=x, Negotiate", false), ("WWW-Authenticate: Basic", true)]
     {
-        world.upstream.script(asks(line));
-        assert_eq!(world.get("/public/x").send().await.status, 401);
+        world.upstream.script(move |_| Act::Reply(answer("401 Unauthorized", &[line], "who?")));
+        assert_eq!(world.get("/public/x").send_on(&mut sender).await.unwrap().status, 401);
         assert_eq!(world.upstream.connections(), opened);
+        world.upstream.script(|_| Act::Echo);
         opened += usize::from(!kept);
-        world.get("/public/next").send().await;
+        world.get("/public/next").send_on(&mut sender).await.unwrap();
         assert_eq!(world.upstream.connections(), opened, "{line}");
     }
 }
