@@ -79,7 +79,7 @@ async fn a_table_of_tokens_goes_down_and_comes_back_under_load() {
         let url = database.url_through(&relay);
         let scheme = format!("[auth.tested.token]\nsource = \"sql\"\n[auth.tested.token.sql]\nurl = {url:?}\npreset = \"django-oauth-toolkit\"");
         let [one, two] = gateways(&upstream, "tok", |setup| setup.rest(&scheme)).await;
-        through_an_outage(&tokens(&one, &two, "tok"), async || relay.set(Way::Cut), async || relay.set(Way::Open)).await;
+        through_an_outage(&tokens(&one, &two, "tok"), async || relay.cut().await, async || relay.set(Way::Open)).await;
     }
 }
 
@@ -89,7 +89,7 @@ async fn the_store_goes_down_and_comes_back_under_load() {
         let database = Database::fresh(kind).await;
         let relay = Relay::to(database.address(), Way::Open);
         let url = database.url_through(&relay);
-        assert_store(&database.url, &url, async || relay.set(Way::Cut), async || relay.set(Way::Open)).await;
+        assert_store(&database.url, &url, async || relay.cut().await, async || relay.set(Way::Open)).await;
     }
 }
 

@@ -24,6 +24,7 @@ pub struct Relay {
     pub address: SocketAddr,
     way: watch::Sender<Way>,
     accepted: watch::Receiver<usize>,
+    standing: watch::Receiver<usize>,
 }
 
 impl Relay {
@@ -34,6 +35,7 @@ impl Relay {
         let address = listener.local_addr().unwrap();
         let (way, watched) = watch::channel(way);
         let (count, accepted) = watch::channel(0);
+        let (stands, standing) = watch::channel(0);
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
@@ -43,7 +45,13 @@ impl Relay {
                     tokio::select! {
                         accepted = listener.accept() => {
                             count.send_modify(|count| *count += 1);
-                            tokio::spawn(relay(accepted.unwrap().0, target, watched.clone()));
+                            let (stands, watched) = (stands.clone(), watched.clone());
+                            tokio::spawn(async move {
+                                // Counted before it looks at the way: whoever changes that and then sees none knows that none goes the old one.
+                                stands.send_modify(|count| *count += 1);
+                                relay(accepted.unwrap().0, target, watched).await;
+                                stands.send_modify(|count| *count -= 1);
+                            });
                         }
                         // The test is over.
                         Err(_) = gone.wait_for(|_| false) => return,
@@ -51,11 +59,17 @@ impl Relay {
                 }
             });
         });
-        Self { address, way, accepted }
+        Self { address, way, accepted, standing }
     }
 
     pub fn set(&self, way: Way) {
         self.way.send_replace(way);
+    }
+
+    /// Closes all connections, and those that come. None is left when it is done.
+    pub async fn cut(&self) {
+        self.set(Way::Cut);
+        self.standing.clone().wait_for(|count| *count == 0).await.unwrap();
     }
 
     /// How many connections have come so far.
