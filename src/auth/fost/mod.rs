@@ -33,7 +33,7 @@ use serde::Deserialize;
 
 use self::key::{Keyring, Macs, PreparedKey, State};
 use self::request::Head;
-use super::signing::{self, memory_of_mac, nothing, once_only, scope, verified};
+use super::signing::{self, Scope, memory_of_mac, nothing, once_only, scope, verified};
 use super::uploads::Uploads;
 use super::{AuthError, Challenge, CredentialNames, Identity, Refusal};
 use crate::inbound::{Conn, Inbound};
@@ -91,6 +91,8 @@ struct Rules {
     require_expiry: bool,
     allow_unsigned_query: bool,
     keys: Keyring,
+    /// Of the keys of the configuration.
+    scopes: BTreeMap<String, Scope>,
 }
 
 impl Fost {
@@ -133,7 +135,7 @@ impl Fost {
         let key = self.rules.keys.find(&signed.key, &self.stores).await?;
         let mut macs = signed.begin(self.rules.states(key.as_deref()));
         let once = once_only(inbound.method());
-        let (memory, until) = (self.rules.memory(&signed, key.as_deref()), signed.seconds.saturating_add(self.rules.max_skew));
+        let (memory, until) = (self.rules.memory(&signed), signed.seconds.saturating_add(self.rules.max_skew));
         let length = match inbound.payload() {
             none if none.is_empty() => 0,
             body if once => {
@@ -182,6 +184,7 @@ impl Fost {
 
 impl Rules {
     fn build(name: &str, settings: Settings, store_has_keys: bool, report: &mut Report) -> Option<Self> {
+        let scopes = settings.keys.keys().map(|key| (key.clone(), scope("fost", name, key))).collect();
         let keys = Keyring::build(settings.keys, (name, "fost"), key::MANNER, store_has_keys, report);
         let max_skew = i64::try_from(settings.max_skew.0.as_secs()).unwrap_or(i64::MAX);
         if max_skew == 0 {
@@ -204,6 +207,7 @@ impl Rules {
             require_expiry: settings.require_expiry,
             allow_unsigned_query: settings.allow_unsigned_query,
             keys,
+            scopes,
         })
     }
 
@@ -245,11 +249,8 @@ impl Rules {
     }
 
     /// What the replay memory keeps of a signature.
-    fn memory(&self, signed: &request::Signed, key: Option<&PreparedKey>) -> [u8; 32] {
-        match key {
-            Some(key) => memory_of_mac(&signed.tag, key.scope()),
-            // Nobody is let in by it. That it is read is noted all the same.
-            None => memory_of_mac(&signed.tag, &scope("fost", &self.name, &signed.key)),
-        }
+    fn memory(&self, signed: &request::Signed) -> [u8; 32] {
+        let known = self.scopes.get(&signed.key).copied();
+        memory_of_mac(&signed.tag, &known.unwrap_or_else(|| scope("fost", &self.name, &signed.key)))
     }
 }

@@ -88,8 +88,6 @@ pub(super) struct Keyring<M> {
     /// What an unknown key is measured with, so that it costs what a known one costs. Nothing that it says is believed.
     dummy: Vec<M>,
     manner: Manner,
-    /// The scheme's name and its kind.
-    place: (String, String),
 }
 
 impl<M: KeyInit + Clone> Keyring<M> {
@@ -113,13 +111,13 @@ impl<M: KeyInit + Clone> Keyring<M> {
         report.within("keys", |report| {
             for (name, settings) in settings {
                 let key = report.within(&name, |report| settings.build(&name, manner, report));
-                if let Some(prepared) = key.and_then(|key| PreparedKey::new(Arc::new(key), manner, place)) {
+                if let Some(prepared) = key.and_then(|key| PreparedKey::new(Arc::new(key), manner)) {
                     configured.insert(name, prepared);
                 }
             }
         });
         let dummy = vec![M::new(&Default::default())];
-        (configured.len() == wanted).then_some(Self { configured, dummy, manner, place: (place.0.to_owned(), place.1.to_owned()) })
+        (configured.len() == wanted).then_some(Self { configured, dummy, manner })
     }
 
     /// The key `name` of the configuration.
@@ -138,8 +136,7 @@ impl<M: KeyInit + Clone> Keyring<M> {
             Some(key) if key.secret.is_none() && key.public_key.is_some() => Ok(None),
             // A key of the store without anything to verify with is damage, not an unknown key.
             Some(key) => {
-                let prepared = PreparedKey::new(key, self.manner, (&self.place.0, &self.place.1));
-                prepared.map(|key| Some(Cow::Owned(key))).ok_or_else(|| Unavailable::new("store", "a key without a secret"))
+                PreparedKey::new(key, self.manner).map(|key| Some(Cow::Owned(key))).ok_or_else(|| Unavailable::new("store", "a key without a secret"))
             }
             None => Ok(None),
         }
@@ -156,21 +153,14 @@ impl<M: KeyInit + Clone> Keyring<M> {
 pub(super) struct PreparedKey<M> {
     holder: Holder,
     states: Vec<M>,
-    scope: Scope,
 }
 
 impl<M: KeyInit + Clone> PreparedKey<M> {
     /// `None` for a key that nobody may use: one without a secret.
-    fn new(key: Arc<ApiKey>, manner: Manner, (scheme, kind): (&str, &str)) -> Option<Self> {
+    fn new(key: Arc<ApiKey>, manner: Manner) -> Option<Self> {
         let secrets = key.secret.iter().chain(&key.next_secret).filter(|secret| !secret.is_empty());
         let states: Vec<M> = secrets.filter_map(|secret| <M as KeyInit>::new_from_slice(secret.expose()).ok()).collect();
-        let scope = scope(kind, scheme, &key.name);
-        (!states.is_empty()).then(|| Self { holder: Holder::new(key, manner), states, scope })
-    }
-
-    /// See [`memory_of_mac`].
-    pub(super) fn scope(&self) -> &Scope {
-        &self.scope
+        (!states.is_empty()).then(|| Self { holder: Holder::new(key, manner), states })
     }
 
     /// Whether the key may call this (decoded) path.
@@ -259,11 +249,15 @@ pub(super) fn scope(kind: &str, scheme: &str, key: &str) -> Scope {
     memory(kind, [scheme.as_bytes(), key.as_bytes(), b""]).first_chunk().copied().unwrap_or_default()
 }
 
-/// What the replay memory keeps of a MAC that is as good as random by itself, and so need not be hashed with each request.
+/// What the replay memory keeps of a MAC that is as good as random by itself, and so need not be hashed with each request. The first bytes,
+/// which alone are kept in the process, are of this scope too.
 pub(super) fn memory_of_mac(mac: &[u8; 20], scope: &Scope) -> [u8; 32] {
     let mut memory = [0; 32];
     for (byte, from) in memory.iter_mut().zip(mac.iter().chain(scope)) {
         *byte = *from;
+    }
+    for (byte, of) in memory.iter_mut().zip(scope) {
+        *byte ^= of;
     }
     memory
 }

@@ -329,18 +329,19 @@ fn replay_memory_tells_scheme_key_and_signature_apart() {
         rules.name = scheme.into();
         let mut signed = request::read(&signed("GET", "/", &[], b"").head()).unwrap();
         (signed.key, signed.tag) = (key.to_owned(), tag);
-        rules.memory(&signed, None)
+        rules.memory(&signed)
     };
     let all = [one("a", "bc", [0; 20]), one("ab", "c", [0; 20]), one("a", "bc", [1; 20]), one("a", "b", [b'c'; 20])];
     for (at, memory) in all.iter().enumerate() {
         assert!(!all[at + 1..].contains(memory), "{at}");
+        assert!(all[at + 1..].iter().all(|other| other[..8] != memory[..8]), "{at}: what the process keeps");
     }
     assert_eq!(all[0], one("a", "bc", [0; 20]));
     let rules = with_options("");
     let signed = request::read(&signed("GET", "/", &[], b"").head()).unwrap();
-    let key = rules.keys.get(&signed.key);
-    assert!(key.is_some());
-    assert_eq!(rules.memory(&signed, key), rules.memory(&signed, None), "known before or not");
+    assert!(rules.scopes.contains_key(&signed.key));
+    let elsewhere = Rules { scopes: BTreeMap::new(), ..with_options("") };
+    assert_eq!(rules.memory(&signed), elsewhere.memory(&signed), "from the configuration or the store");
 }
 
 #[test]
